@@ -1,0 +1,1 @@
+"""The commands of `portcullis`, one file each, and what they share. `policy.cli` ties them together."""

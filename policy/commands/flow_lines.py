@@ -1,0 +1,84 @@
+"""Lines of `ovs-ofctl dump-flows` (and `ovs-appctl ofproto/trace`): which flow is it, and tables by their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import click
+
+from policy.commands.output import clean
+from policy.flows.cookies import is_ours
+from policy.flows.tables import BY_NUMBER, TABLES
+
+# One line of OVS's may name thousands of ports; a dump may hold a million flows.
+MAX_LINE = 2**20  # bytes
+MAX_INPUT = 2**30  # bytes
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_COOKIE = re.compile(r"\bcookie[= ](0x[0-9a-fA-F]{1,16}|[0-9]{1,20})\b")
+_TABLE = re.compile(r"\btable=([0-9]{1,3}|[A-Z_]{1,40})\b")
+# Where a number is a table: "table=7", "resubmit(,7)", "goto_table:7"; in a trace also a step, " 7. priority 3", and
+# what conntrack does, "resumed at table 7".
+_TABLE_NUMBER = re.compile(
+    r"(\btable=|\bresubmit\([^,()]{0,20},|\bgoto_table:|\b(?:at|from) table |^\s{0,200}(?=[0-9]{1,3}\. ))([0-9]{1,3})\b"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowLine:
+    """One line, printable and with names for tables. ``cookie`` None: no flow. ``table`` None: not told, or no name."""
+
+    text: str
+    cookie: int | None
+    table: str | None
+
+
+def read_line(line: str) -> FlowLine:
+    """Takes a line apart."""
+    text = clean(_COLOURS.sub("", line.rstrip("\r\n")).expandtabs())
+    # The actions may write another flow, with a cookie of its own.
+    head, has_actions, _ = text.partition(" actions=")
+    found = _COOKIE.search(head)
+    cookie = _number(found[1]) & 0xFFFF_FFFF_FFFF_FFFF if found is not None else 0 if has_actions else None
+    if cookie is not None and not is_ours(cookie):
+        return FlowLine(text, cookie, None)
+    return FlowLine(_TABLE_NUMBER.sub(_named, text), cookie, _table_of(head) if cookie is not None else None)
+
+
+def _number(text: str) -> int:
+    return int(text, 16) if text.lower().startswith("0x") else int(text)
+
+
+def _named(found: re.Match[str]) -> str:
+    table = BY_NUMBER.get(int(found[2]))
+    return found[1] + (table.name if table is not None else found[2])
+
+
+def _table_of(head: str) -> str | None:
+    found = _TABLE.search(head)
+    if found is None:
+        # `ovs-ofctl --no-stats` leaves table 0 out; a step of a trace begins with its table.
+        step = re.match(r"\s*([0-9]{1,3})\. ", head)
+        table = BY_NUMBER.get(int(step[1]) if step is not None else 0)
+    elif found[1].isdigit():
+        table = BY_NUMBER.get(int(found[1]))
+    else:
+        table = TABLES.get(found[1])
+    return table.name if table is not None else None
+
+
+def lines_of(stream: BinaryIO) -> Iterator[str]:
+    """The lines of a stream, within bounds. Raises ``click.UsageError`` beyond them."""
+    total = 0
+    while line := stream.readline(MAX_LINE + 1):
+        total += len(line)
+        if len(line) > MAX_LINE:
+            raise click.UsageError(
+                f"a line of standard input is longer than {MAX_LINE // 2**20} MiB: is this a flow dump?"
+            )
+        if total > MAX_INPUT:
+            raise click.UsageError(f"standard input is longer than {MAX_INPUT // 2**20} MiB")
+        yield line.decode(errors="backslashreplace")

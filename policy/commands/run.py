@@ -1,0 +1,181 @@
+"""`portcullis run`: the controller, which is a Ryu application that ryu-manager runs. This process becomes it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+import sys
+from ipaddress import ip_address
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from policy.commands.output import NoAnswer
+
+DEFAULT_LISTEN = "127.0.0.1:6653"
+DEFAULT_STATUS_PORT = 8080
+
+
+class _Listen(click.ParamType[tuple[str, int]]):
+    """ADDRESS:PORT, an IPv6 address in brackets."""
+
+    name = "address:port"
+
+    def convert(
+        self, value: str | tuple[str, int], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        if isinstance(value, tuple):
+            return value
+        text, _, port = value.rpartition(":")
+        bracketed = text.startswith("[") and text.endswith("]")
+        try:
+            address = ip_address(text[1:-1] if bracketed else text)
+        except ValueError:
+            self.fail(f"{value!r} is not an IP address and a port, like {DEFAULT_LISTEN} or [::1]:6653", param, ctx)
+        if bracketed is not (address.version == 6):
+            self.fail(f"{value!r}: an IPv6 address (and no other) stands in brackets, like [::1]:6653", param, ctx)
+        if not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535):
+            self.fail(f"{value!r}: a port is a number from 1 to 65535", param, ctx)
+        return str(address), int(port)
+
+
+class _RunCommand(click.Command):
+    """Takes what stands behind ``--`` away from click, so that a stray word before it stays an error."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            place = args.index("--")
+            ctx.meta[_RYU_ARGUMENTS] = args[place + 1 :]
+            args = args[:place]
+        return super().parse_args(ctx, args)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "[-- RYU_ARGS]"]
+
+
+_RYU_ARGUMENTS = f"{__name__}.ryu_arguments"
+
+
+@click.command(cls=_RunCommand)
+@click.argument("directory", metavar="DIR", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--ovsdb",
+    multiple=True,
+    metavar="REMOTE",
+    help="OVSDB server of a switch: unix:FILE, tcp:HOST:PORT or ssl:HOST:PORT. Repeatable. Default: this machine's, "
+    "unix:/var/run/openvswitch/db.sock.",
+)
+@click.option(
+    "--uplink",
+    multiple=True,
+    metavar="NAME",
+    help="Port to the outside world, by name or shell glob. Repeatable. Patch and tunnel ports are uplinks anyway.",
+)
+@click.option(
+    "--bridge",
+    multiple=True,
+    metavar="NAME",
+    help="Bridge to firewall, by name or shell glob. Repeatable. Default: every bridge of the switches.",
+)
+@click.option(
+    "--listen",
+    type=_Listen(),
+    default=DEFAULT_LISTEN,
+    show_default=True,
+    help="Where bridges connect to. Whoever reaches it can pose as a bridge: let only your hypervisors.",
+)
+@click.option(
+    "--status-port",
+    type=click.IntRange(1, 65535),
+    default=DEFAULT_STATUS_PORT,
+    show_default=True,
+    help="Port of the status pages, on 127.0.0.1.",
+)
+@click.option(
+    "--config-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="More settings, in a file of ryu-manager's (see docs/commands.md).",
+)
+@click.option("--verbose", is_flag=True, help="Log more, for debugging.")
+@click.option("--dry-run", is_flag=True, help="Print the command instead of becoming it.")
+@click.pass_context
+def run(
+    context: click.Context,
+    directory: Path,
+    ovsdb: tuple[str, ...],
+    uplink: tuple[str, ...],
+    bridge: tuple[str, ...],
+    listen: tuple[str, int],
+    status_port: int,
+    config_file: Path | None,
+    verbose: bool,
+    dry_run: bool,
+) -> None:
+    """Run the controller: enforce the policy in DIR.
+
+    DIR (or a single file) is watched: a change is checked, and enforced on all bridges at once. A change with a mistake
+    is refused, and what was in force stays in force; `portcullis status` says so. Logs go to standard error.
+
+    What stands behind -- is given to ryu-manager as it is.
+
+    \b
+    Examples:
+      portcullis run /etc/portcullis --uplink eth1
+      portcullis run ./policy --ovsdb tcp:10.0.0.5:6640 --listen 10.0.0.2:6653
+      portcullis run /etc/portcullis --dry-run -- --log-file /var/log/portcullis.log
+    \b
+    Then tell each bridge where the controller is:
+      ovs-vsctl set-controller br0 tcp:127.0.0.1:6653
+    """
+    application = _application()
+    address, port = listen
+    command = [
+        str(_ryu_manager()),
+        # In two words: ryu-manager looks for this option by itself, before it knows any other.
+        *("--user-flags", str(application / "settings.py")),
+        *([f"--config-file={config_file}"] if config_file is not None else []),
+        f"--portcullis-policy={directory.absolute()}",
+        *(f"--portcullis-ovsdb={remote}" for remote in ovsdb),
+        *(f"--portcullis-uplink={name}" for name in uplink),
+        *(f"--portcullis-bridge={name}" for name in bridge),
+        f"--ofp-listen-host={address}",
+        f"--ofp-tcp-listen-port={port}",
+        "--wsapi-host=127.0.0.1",
+        f"--wsapi-port={status_port}",
+        *(["--verbose"] if verbose else []),
+        str(application / "portcullis.py"),
+        *context.meta.get(_RYU_ARGUMENTS, []),
+    ]
+    if dry_run:
+        click.echo(shlex.join(command))
+        return
+    _become(command)
+
+
+def _application() -> Path:
+    """The folder of the Ryu application. It is found, not imported: this program works where there is no Ryu."""
+    spec = importlib.util.find_spec("ryu_apps")
+    folders = spec.submodule_search_locations if spec is not None else None
+    for folder in map(Path, folders or ()):
+        if (folder / "portcullis.py").is_file():
+            return folder
+    raise NoAnswer("the controller's own files (ryu_apps) are not installed beside this command")
+
+
+def _ryu_manager() -> Path:
+    """The ryu-manager of the environment that this command runs in; another would not find the application."""
+    manager = Path(sys.executable).parent / "ryu-manager"
+    if not os.access(manager, os.X_OK):
+        raise NoAnswer(f"{manager} is not there: install Ryu into the same environment (see docs/dependencies.md)")
+    return manager
+
+
+def _become(command: list[str]) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execv(command[0], command)
+    except OSError as error:
+        raise NoAnswer(f"cannot run {command[0]}: {error.strerror}") from None

@@ -1,0 +1,1 @@
+"""What is allowed, said in OpenFlow: values in, values out."""

@@ -1,0 +1,283 @@
+"""A flow as a value: table, priority, match, actions, cookie. And the check that its table declared what it does.
+
+A match is a tuple of `Condition` values sorted by field name, each field at most once. Values and masks are integers;
+a test with the field's full mask is exact; a test never asks about bits outside its mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from policy.flows import fields as f
+from policy.flows.fields import Field
+from policy.flows.tables import TABLES, Table
+from topology.addresses import Prefix
+
+
+class FlowError(Exception):
+    """A flow that its table did not declare: a defect of the compiler, never of the policy."""
+
+
+class Condition(NamedTuple):
+    """One condition of a match: ``field & mask == value``."""
+
+    field: Field
+    value: int
+    mask: int
+
+
+Match = tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Write a constant into a register part."""
+
+    field: Field
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Copy the low ``bits`` bits of one field to the low bits of another."""
+
+    source: Field
+    target: Field
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Keep a header field on the stack."""
+
+    field: Field
+
+
+@dataclass(frozen=True, slots=True)
+class Pop:
+    """Put the header field back from the stack."""
+
+    field: Field
+
+
+@dataclass(frozen=True, slots=True)
+class Resubmit:
+    """Look the packet up in another table, then go on with the next action."""
+
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Send a copy of the packet through conntrack in the zone that `fields.ZONE` holds, and on to a table."""
+
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Remember the connection in the zone that `fields.ZONE` holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Out by a port; OVS drops what would go back to the port it came from."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTo:
+    """Out by the port that a register part holds."""
+
+    field: Field
+
+
+@dataclass(frozen=True, slots=True)
+class OutputBond:
+    """Out by one live member of a bond: ``hrw`` spreads source MACs, ``active_backup`` takes the first live one."""
+
+    members: tuple[int, ...]
+    algorithm: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushVlan:
+    """Add an 802.1Q tag (TPID 0x8100, VLAN 0)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PopVlan:
+    """Remove the outer VLAN tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conjunction:
+    """This flow satisfies clause ``clause`` (from 0) of ``of`` of a conjunction."""
+
+    id: int
+    clause: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """Have the switch write into table ``table``: this packet's source MAC in this VLAN lives behind this uplink.
+
+    ``hard_timeout`` in seconds after the last packet that refreshed it; ``limit`` entries at most.
+    """
+
+    table: str
+    cookie: int
+    hard_timeout: int
+    limit: int
+
+
+Action = (
+    Load | Move | Push | Pop | Resubmit | Track | Commit | Output | OutputTo | OutputBond | PushVlan | PopVlan
+    | Conjunction | Learn
+)  # fmt: skip
+
+
+class Key(NamedTuple):
+    """What identifies a flow on a switch."""
+
+    table: int
+    priority: int
+    match: Match
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One flow. ``actions`` empty: drop."""
+
+    table: Table
+    priority: int
+    match: Match
+    actions: tuple[Action, ...]
+    cookie: int
+
+    @property
+    def key(self) -> Key:
+        return Key(self.table.number, self.priority, self.match)
+
+
+def exact(field: Field, value: int) -> Condition:
+    """The test that a field has a value. Raises ``FlowError`` if the value does not fit."""
+    if not 0 <= value <= field.full:
+        raise FlowError(f"{value:#x} does not fit {field.name} ({field.bits} bits)")
+    return Condition(field, value, field.full)
+
+
+def masked(field: Field, value: int, mask: int) -> Condition:
+    """The test of some bits of a field."""
+    if value & ~mask or not 0 < mask <= field.full:
+        raise FlowError(f"{field.name}: {value:#x}/{mask:#x} is no mask of {field.bits} bits with its value inside")
+    return Condition(field, value, mask)
+
+
+def match(*tests: Condition | Iterable[Condition]) -> Match:
+    """A match of tests; a field tested twice alike counts once, tested differently is a ``FlowError``."""
+    found: dict[str, Condition] = {}
+    for item in tests:
+        for test in (item,) if isinstance(item, Condition) else item:
+            if found.setdefault(test.field.name, test) != test:
+                raise FlowError(f"{test.field.name} is tested twice, differently")
+    return tuple(found[name] for name in sorted(found))
+
+
+IPV4 = exact(f.ETH_TYPE, f.IPV4_TYPE)
+IPV6 = exact(f.ETH_TYPE, f.IPV6_TYPE)
+ARP = exact(f.ETH_TYPE, f.ARP_TYPE)
+FAMILY = {4: IPV4, 6: IPV6}
+
+
+def prefix_conditions(prefix: Prefix, source: bool) -> tuple[Condition, ...]:
+    """The tests that a packet's source (or destination) lies in a prefix, its Ethernet type included."""
+    if prefix.version == 4:
+        field = f.IPV4_SRC if source else f.IPV4_DST
+    else:
+        field = f.IPV6_SRC if source else f.IPV6_DST
+    mask = int(prefix.netmask)
+    if not mask:
+        return (FAMILY[prefix.version],)
+    return (FAMILY[prefix.version], Condition(field, int(prefix.network_address), mask))
+
+
+def ct_state(flags: str) -> Condition:
+    """A test like ``+trk-inv``, written as in ovs-ofctl."""
+    value = mask = 0
+    sign = ""
+    word = ""
+    for letter in flags + "+":
+        if letter in "+-":
+            if word:
+                bit = f.CT_FLAGS[word]
+                mask |= bit
+                value |= bit if sign == "+" else 0
+            sign, word = letter, ""
+        else:
+            word += letter
+    return masked(f.CT_STATE, value, mask)
+
+
+def _protocols(*numbers: int) -> frozenset[Condition]:
+    return frozenset(exact(f.IP_PROTO, number) for number in numbers)
+
+
+# What a field's match needs beside it: one of these (ovs-fields(7), "Prerequisites").
+_PREREQUISITES: dict[str, frozenset[Condition]] = {
+    "ip": frozenset({IPV4, IPV6}),
+    "ipv4": frozenset({IPV4}),
+    "ipv6": frozenset({IPV6}),
+    "arp": frozenset({ARP}),
+    "icmp": _protocols(1),
+    "tcp": _protocols(6),
+    "udp": _protocols(17),
+    "icmpv6": _protocols(58),
+    "sctp": _protocols(132),
+    "ns": frozenset({exact(f.ICMPV6_TYPE, 135)}),
+    "na": frozenset({exact(f.ICMPV6_TYPE, 136)}),
+    "nd": frozenset({exact(f.ICMPV6_TYPE, 135), exact(f.ICMPV6_TYPE, 136)}),
+    "tracked": frozenset({ct_state("+trk-inv")}),
+}
+
+
+def _implies(test: Condition, want: Condition) -> bool:
+    """True if whatever passes the one test passes the other."""
+    return test.field is want.field and not want.mask & ~test.mask and test.value & want.mask == want.value
+
+
+def flow(table: str, priority: int, tests: Match, actions: Iterable[Action], cookie: int) -> Flow:
+    """A flow that has been checked against its table's declaration. Raises ``FlowError``."""
+    result = Flow(TABLES[table], priority, tests, tuple(actions), cookie)
+    check(result)
+    return result
+
+
+def check(candidate: Flow) -> None:
+    """Raises ``FlowError`` if the table did not declare a match, a jump or a conntrack visit of this flow."""
+    table = candidate.table
+    where = f"table {table.name}, priority {candidate.priority}"
+    if not 0 <= candidate.priority <= 0xFFFF:
+        raise FlowError(f"{where}: priorities have 16 bits")
+    for test in candidate.match:
+        if test.field.name not in table.matches:
+            raise FlowError(f"{where}: does not declare a match on {test.field.name}")
+        if test.mask != test.field.full and not test.field.maskable:
+            raise FlowError(f"{where}: {test.field.name} cannot be masked")
+        for needed in test.field.prerequisites:
+            if not any(_implies(test, want) for want in _PREREQUISITES[needed] for test in candidate.match):
+                raise FlowError(f"{where}: a match on {test.field.name} needs one on {needed} beside it")
+    for action in candidate.actions:
+        if isinstance(action, Resubmit):
+            if action.table not in table.jumps:
+                raise FlowError(f"{where}: does not declare a jump to {action.table}")
+            if TABLES[action.table].number <= table.number:
+                raise FlowError(f"{where}: jumps backwards to {action.table}")
+        elif isinstance(action, Track) and action.table not in table.tracks:
+            raise FlowError(f"{where}: does not declare conntrack on to {action.table}")
+        elif isinstance(action, Load) and not 0 <= action.value <= action.field.full:
+            raise FlowError(f"{where}: {action.value:#x} does not fit {action.field.name}")

@@ -1,0 +1,299 @@
+"""The fixed flows: what connects the tables, the built-in rules, and what happens to a packet that nothing matches.
+
+None of these depends on vNICs or rules; only the built-in rules that the provider may turn off depend on the policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv6Network
+
+from policy.flows import fields as f
+from policy.flows.cookies import Builtin, Drop, Kind, cookie
+from policy.flows.flow import (
+    ARP,
+    FAMILY,
+    IPV4,
+    IPV6,
+    Action,
+    Commit,
+    Condition,
+    Flow,
+    Learn,
+    Load,
+    Move,
+    OutputTo,
+    Pop,
+    Push,
+    Resubmit,
+    Track,
+    ct_state,
+    exact,
+    flow,
+    masked,
+    match,
+    prefix_conditions,
+)
+from policy.flows.identity import FLOODED
+from policy.flows.rules import next_table
+from policy.flows.services import TRACKED
+from policy.flows.tables import tier_table
+from policy.model import ICMP, ICMPV6, UDP, Builtins, Side, Tier
+
+PIPE = cookie(Kind.PIPELINE)
+# A MAC is forgotten this long after the last packet from it (OVS's own mac-aging-time), and a flood of forged source
+# MACs from outside cannot take more than so many entries.
+LEARN_SECONDS, LEARN_LIMIT = 300, 10_000
+
+MULTICAST = masked(f.ETH_DST, 1 << 40, 1 << 40)
+
+# ICMPv6 types: RFC 4443, 4861, 2710, 3810.
+LISTENER_QUERY, LISTENER_REPORT, LISTENER_DONE, LISTENER_REPORT_V2 = 130, 131, 132, 143
+ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT = 133, 134
+NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT, REDIRECT = 135, 136, 137
+
+# IPv6 extension headers (RFC 8200; 44: a later fragment, 0 also: headers cut short): what the packet really is, the
+# switch has not seen.
+EXTENSION_HEADERS = (0, 43, 44, 51, 60)
+FRAGMENT = masked(f.IP_FRAG, 1, 1)
+# Together all IPv6 addresses from 2000:: on.
+NEIGHBOURS = tuple(IPv6Network(text) for text in ("2000::/3", "4000::/2", "8000::/1"))
+
+LINK_MULTICAST = IPv6Network("ff02::/16")
+
+LEARN = Learn("LEARNED", cookie(Kind.LEARNED), LEARN_SECONDS, LEARN_LIMIT)
+LOOK_UP: tuple[Action, ...] = (Resubmit("SRC_ID"), Resubmit("DST_ID"))
+
+
+def _drop(table: str, priority: int, tests: tuple[Condition, ...], why: Drop) -> Flow:
+    return flow(table, priority, tests, (), cookie(Kind.DROP, why))
+
+
+def _builtin(table: str, priority: int, tests: tuple[Condition, ...], target: str, why: Builtin) -> Flow:
+    return flow(table, priority, tests, (Resubmit(target),), cookie(Kind.BUILTIN, why))
+
+
+def _icmp6(kind: int) -> tuple[Condition, ...]:
+    return (IPV6, exact(f.IP_PROTO, ICMPV6), exact(f.ICMPV6_TYPE, kind))
+
+
+def _udp(family: int, source: int, destination: int) -> tuple[Condition, ...]:
+    return (FAMILY[family], exact(f.IP_PROTO, UDP), exact(f.UDP_SRC, source), exact(f.UDP_DST, destination))
+
+
+# DHCP ports (client, server) of each family: RFC 2131, RFC 8415.
+DHCP = {4: (68, 67), 6: (546, 547)}
+
+
+def fixed_flows(builtins: Builtins) -> Iterator[Flow]:
+    """All fixed flows."""
+    yield from _misses()
+    yield from _guard()
+    yield from _leave(builtins)
+    yield from _neighbour_discovery()
+    yield from _judge()
+    yield from _allowed()
+    yield from _switch()
+    yield from _arrive(builtins)
+
+
+def _misses() -> Iterator[Flow]:
+    yield _drop("CLASSIFY", 0, (), Drop.UNKNOWN_PORT_OR_MAC)
+    yield _drop("GUARD", 0, (), Drop.SPOOFED_SOURCE)
+    yield flow("UPLINK", 0, (), (LEARN, Resubmit("SWITCH")), PIPE)
+    for family in (IPV4, IPV6):
+        yield flow("UPLINK", 100, match(family), (LEARN, *LOOK_UP, Resubmit("SWITCH")), PIPE)
+    for side in Side:
+        for tier in Tier:
+            yield flow(tier_table(side, tier), 0, (), (Resubmit(next_table(side, tier)),), PIPE)
+        yield flow(f"{side.name}_DEFAULT", 0, (), (), cookie(Kind.DEFAULT, side is Side.INGRESS))
+    yield _drop("ARRIVE", 0, (), Drop.NOT_ADDRESSED_HERE)
+    yield _drop("ND", 0, (), Drop.FOREIGN_LINK_LAYER_ADDRESS)
+    yield _drop("ND_TARGET", 0, (), Drop.FOREIGN_ND_TARGET)
+    yield _drop("PAIR", 0, (), Drop.NO_PASSAGE)
+    yield _drop("ON_LINK", 0, (), Drop.ROUTED_DISCOVERY)
+    yield flow("DELIVER", 0, (), (OutputTo(f.OUT_PORT),), PIPE)
+
+
+def scope_flows(vlan: int, scope: int) -> Iterator[Flow]:
+    """Packets of this VLAN that come in by an uplink belong to this address scope (by number, not the default's 0)."""
+    for family in (IPV4, IPV6):
+        actions = (LEARN, Load(f.SCOPE, scope), *LOOK_UP, Resubmit("SWITCH"))
+        yield flow("UPLINK", 110, match(family, exact(f.VLAN, vlan)), actions, cookie(Kind.NETWORK, vlan))
+
+
+def _guard() -> Iterator[Flow]:
+    """Hosts without an address yet may speak the protocols by which they get one."""
+    nobody: tuple[tuple[Condition, ...], ...] = ((IPV4, exact(f.IPV4_SRC, 0)), (IPV6, exact(f.IPV6_SRC, 0)))
+    for tests in nobody:
+        yield flow("GUARD", 80, match(tests), (Load(f.CONTROL, 1), Resubmit("LEAVE")), PIPE)
+
+
+def _leave(builtins: Builtins) -> Iterator[Flow]:
+    for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT):
+        yield flow(
+            "LEAVE", 300, match(_icmp6(kind)), (Resubmit("ND"),), cookie(Kind.BUILTIN, Builtin.NEIGHBOUR_DISCOVERY)
+        )
+    for kind in (ROUTER_ADVERTISEMENT, REDIRECT):
+        yield _drop("LEAVE", 300, match(_icmp6(kind)), Drop.ROUTER_ADVERTISEMENT)
+    # These go to the link's own multicast groups, so that nobody far away can be told anything by them.
+    on_link = prefix_conditions(LINK_MULTICAST, source=False)
+    if builtins.router_discovery:
+        solicitation = match(_icmp6(ROUTER_SOLICITATION), on_link)
+        yield _builtin("LEAVE", 310, solicitation, "SWITCH", Builtin.ROUTER_DISCOVERY)
+    reports = (LISTENER_REPORT, LISTENER_DONE, LISTENER_REPORT_V2)
+    if builtins.multicast_listener:
+        for kind in reports:
+            yield _builtin("LEAVE", 310, match(_icmp6(kind), on_link), "SWITCH", Builtin.MULTICAST_LISTENER)
+    for kind in (ROUTER_SOLICITATION, LISTENER_QUERY, *reports):
+        yield _drop("LEAVE", 300, match(_icmp6(kind)), Drop.NO_PASSAGE)
+    for family, (client, server) in DHCP.items():
+        if builtins.dhcp_client:
+            yield _builtin("LEAVE", 300, match(_udp(family, client, server)), "SWITCH", Builtin.DHCP_CLIENT)
+        yield _drop("LEAVE", 300, match(_udp(family, server, client)), Drop.DHCP_SERVER)
+    yield _drop("LEAVE", 200, match(exact(f.CONTROL, 1)), Drop.CONTROL_SOURCE)
+    for test in (IPV4, IPV6):
+        yield flow("LEAVE", 100, match(test), (*LOOK_UP, Track("RELATED")), PIPE)
+
+
+def _neighbour_discovery() -> Iterator[Flow]:
+    """What tells no link-layer address; the targets of advertisements and of address detection are checked next."""
+    nd = (IPV6, exact(f.IP_PROTO, ICMPV6), exact(f.ICMPV6_CODE, 0))
+    solicits = (*nd, exact(f.ICMPV6_TYPE, NEIGHBOUR_SOLICITATION))
+    detects = match(solicits, exact(f.IPV6_SRC, 0), exact(f.ND_SLL, 0))
+    yield flow("ND", 120, detects, (Resubmit("ND_TARGET"),), PIPE)
+    # RFC 4861, 4.3: a solicitation from nobody carries no link-layer option.
+    yield _drop("ND", 110, match(solicits, exact(f.IPV6_SRC, 0)), Drop.FOREIGN_LINK_LAYER_ADDRESS)
+    # Where the options contradict each other the switch sees none of them, and target ::.
+    for prefix in NEIGHBOURS:
+        target = Condition(f.ND_TARGET, int(prefix.network_address), int(prefix.netmask))
+        yield flow("ND", 90, match(solicits, exact(f.ND_SLL, 0), target), (Resubmit("SWITCH"),), PIPE)
+    claims = match(nd, exact(f.ICMPV6_TYPE, NEIGHBOUR_ADVERTISEMENT), exact(f.ND_TLL, 0))
+    yield flow("ND", 90, claims, (Resubmit("ND_TARGET"),), PIPE)
+
+
+def _judge() -> Iterator[Flow]:
+    yield flow("RELATED", 0, (), (Resubmit("JUDGE"),), PIPE)
+    # An ICMP error is dressed as the packet of the connection that travels the same way, and judged like that one.
+    families = (
+        (IPV4, f.IPV4_SRC, f.IPV4_DST, f.CT_NW_SRC, f.CT_NW_DST, 32),
+        (IPV6, f.IPV6_SRC, f.IPV6_DST, f.CT_IPV6_SRC, f.CT_IPV6_DST, 128),
+    )
+    for family, source, destination, opener, opened, bits in families:
+        for flags, first, second in (("+rel-rpl+trk-inv", opener, opened), ("+rel+rpl+trk-inv", opened, opener)):
+            yield flow(
+                "RELATED",
+                100,
+                match(family, ct_state(flags)),
+                (
+                    Push(source),
+                    Push(destination),
+                    Move(first, source, bits),
+                    Move(second, destination, bits),
+                    Load(f.SRC_ID, 0),
+                    Load(f.DST_ID, 0),
+                    *LOOK_UP,
+                    Pop(destination),
+                    Pop(source),
+                    Resubmit("JUDGE"),
+                ),
+                cookie(Kind.BUILTIN, Builtin.RELATED_ERRORS),
+            )
+    ahead = (Move(f.SRC_ID, f.FROM_ID, 32), Move(f.DST_ID, f.TO_ID, 32))
+    against = (Move(f.DST_ID, f.FROM_ID, 32), Move(f.SRC_ID, f.TO_ID, 32))
+    own, first_tuple = Load(f.TUPLE, 0), Load(f.TUPLE, 1)
+    side = Resubmit("SIDE")
+    for state, actions in (
+        ("+new+trk-inv", (own, Load(f.REPLY, 0), *ahead, side)),
+        ("-new-rpl+trk-inv", (first_tuple, Load(f.REPLY, 0), *ahead, side)),
+        ("-new+rpl+trk-inv", (first_tuple, Load(f.REPLY, 1), *against, side)),
+    ):
+        yield flow("JUDGE", 100, match(ct_state(state)), actions, PIPE)
+    yield from _judge_fragments((first_tuple, Load(f.REPLY, 0), *ahead, side))
+    invalid = ct_state("+inv+trk")
+    refused = (
+        (IPV4, [protocol for protocol in TRACKED if protocol != ICMPV6]),
+        (IPV6, [protocol for protocol in (*TRACKED, *EXTENSION_HEADERS) if protocol != ICMP]),
+    )
+    for family, protocols in refused:
+        for protocol in protocols:
+            yield _drop("JUDGE", 100, match(invalid, family, exact(f.IP_PROTO, protocol)), Drop.INVALID)
+    as_opening = (own, Load(f.REPLY, 0), *ahead, Load(f.OK_FORWARD, 0), Load(f.OK_BACKWARD, 0), side)
+    as_reply = (Load(f.REPLY, 1), *against, side)
+    yield flow("JUDGE", 90, match(invalid), (*as_opening, *as_reply, Resubmit("PAIR")), PIPE)
+    for stage, reply, where in ((0, 0, Side.EGRESS), (1, 1, Side.EGRESS), (0, 1, Side.INGRESS), (1, 0, Side.INGRESS)):
+        yield flow(
+            "SIDE",
+            100,
+            match(exact(f.STAGE, stage), exact(f.REPLY, reply)),
+            (Resubmit(tier_table(where, Tier.EMERGENCY)),),
+            PIPE,
+        )
+
+
+def _judge_fragments(as_opening: tuple[Action, ...]) -> Iterator[Flow]:
+    """Fragments show no ports (ovs-ofctl(8), set-frags: "normal"), but conntrack has seen the whole."""
+    for family in (IPV4, IPV6):
+        yield flow("JUDGE", 110, match(family, ct_state("+new+trk-inv"), FRAGMENT), as_opening, PIPE)
+    for version, (client, server) in DHCP.items():
+        serves = (FAMILY[version], FRAGMENT, exact(f.STAGE, 0), exact(f.CT_NW_PROTO, UDP))
+        for flags, opener, opened in (("-rpl+trk-inv", server, client), ("+rpl+trk-inv", client, server)):
+            tests = match(serves, ct_state(flags), exact(f.CT_TP_SRC, opener), exact(f.CT_TP_DST, opened))
+            yield _drop("JUDGE", 120, tests, Drop.DHCP_SERVER)
+
+
+def _allowed() -> Iterator[Flow]:
+    for stage, target in ((0, "SWITCH"), (1, "DELIVER")):
+        at = exact(f.STAGE, stage)
+        for family in (IPV4, IPV6):
+            new = match(family, ct_state("+new+trk-inv"), at)
+            yield flow("ALLOWED", 100, new, (Commit(), Resubmit(target)), PIPE)
+        yield flow("ALLOWED", 90, match(ct_state("+trk-inv"), at), (Resubmit(target),), PIPE)
+    invalid = ct_state("+inv+trk")
+    yield flow("ALLOWED", 100, match(invalid, exact(f.REPLY, 0)), (Load(f.OK_FORWARD, 1),), PIPE)
+    yield flow("ALLOWED", 100, match(invalid, exact(f.REPLY, 1)), (Load(f.OK_BACKWARD, 1),), PIPE)
+    # Whoever leaves may be either; whoever arrives must be what the other side allowed.
+    agree = (Move(f.OK_FORWARD, f.FORWARD, 1), Move(f.OK_BACKWARD, f.BACKWARD, 1), Resubmit("SWITCH"))
+    leaving, arriving = exact(f.STAGE, 0), exact(f.STAGE, 1)
+    for ok, carried in ((f.OK_FORWARD, f.FORWARD), (f.OK_BACKWARD, f.BACKWARD)):
+        priority = 100 if ok is f.OK_FORWARD else 90
+        yield flow("PAIR", priority, match(leaving, exact(ok, 1)), agree, PIPE)
+        yield flow("PAIR", priority, match(arriving, exact(ok, 1), exact(carried, 1)), (Resubmit("DELIVER"),), PIPE)
+
+
+def _switch() -> Iterator[Flow]:
+    flood = (Resubmit("FLOOD"),)
+    yield flow("SWITCH", 90, match(MULTICAST, ARP), flood, PIPE)
+    for prefix in FLOODED:
+        yield flow("SWITCH", 90, match(MULTICAST, prefix_conditions(prefix, source=False)), flood, PIPE)
+    # What else is for many (other protocols; unicast addresses in broadcast frames) is no vNIC's business.
+    yield flow("SWITCH", 80, match(MULTICAST), (Resubmit("UPLINKS"),), PIPE)
+    yield flow("SWITCH", 0, (), (Resubmit("LEARNED"), Resubmit("UNICAST")), PIPE)
+    yield flow("FLOOD", 0, (), (Resubmit("UPLINKS"),), PIPE)
+    yield flow("UNICAST", 100, match(exact(f.UPLINK_OUT, 0)), (Resubmit("UPLINKS"),), PIPE)
+    yield flow("UNICAST", 0, (), (Resubmit("UPLINK_OUT"),), PIPE)
+
+
+def _arrive(builtins: Builtins) -> Iterator[Flow]:
+    outside = exact(f.FROM_UPLINK, 1)
+    yield _builtin("ARRIVE", 300, match(ARP), "DELIVER", Builtin.ARP)
+    for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT):
+        yield _builtin("ARRIVE", 300, match(_icmp6(kind)), "ON_LINK", Builtin.NEIGHBOUR_DISCOVERY)
+    if builtins.router_discovery:
+        advertisement = match(_icmp6(ROUTER_ADVERTISEMENT), outside)
+        yield _builtin("ARRIVE", 310, advertisement, "ON_LINK", Builtin.ROUTER_DISCOVERY)
+    yield flow("ON_LINK", 100, match(IPV6, exact(f.IP_TTL, 255)), (Resubmit("DELIVER"),), PIPE)
+    if builtins.multicast_listener:
+        query = match(_icmp6(LISTENER_QUERY), outside)
+        yield _builtin("ARRIVE", 310, query, "DELIVER", Builtin.MULTICAST_LISTENER)
+    # Types 130 to 137 and 143 steer the network; conntrack and policy have no say in them.
+    for kind in (*range(LISTENER_QUERY, ROUTER_ADVERTISEMENT + 1), REDIRECT, LISTENER_REPORT_V2):
+        yield _drop("ARRIVE", 300, match(_icmp6(kind)), Drop.NO_PASSAGE)
+    if builtins.dhcp_client:
+        for family, (client, server) in DHCP.items():
+            answer = match(_udp(family, server, client), outside)
+            yield _builtin("ARRIVE", 300, answer, "DELIVER", Builtin.DHCP_CLIENT)
+    # For many, by both addresses: one in a unicast frame would be judged without its receiver's groups.
+    for prefix in FLOODED:
+        for_many = match(MULTICAST, prefix_conditions(prefix, source=False))
+        yield flow("ARRIVE", 110, for_many, (Load(f.STAGE, 1), Track("RELATED")), PIPE)

@@ -1,0 +1,265 @@
+"""The pipeline's tables, declared once: number, name, what each is for, which fields it may match, where it may go.
+
+`policy.flows.flow.Flow` refuses a flow that its table did not declare: an undeclared match, an undeclared jump, a jump
+backwards. The only way back is conntrack: a ct action sends the packet round again to RELATED, once for the vNIC it
+leaves and once for the vNIC it arrives at. `docs/pipeline.md` prints this list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from policy.flows import fields as f
+from policy.flows.fields import Field
+from policy.model import Side, Tier
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table. ``jumps`` names the tables a flow here may resubmit to, ``tracks`` those a ct action may send to.
+
+    ``miss`` says what happens to a packet that nothing matches, in words: a flow of lowest priority does it.
+    ``dynamic``: the switch itself writes flows here (learn); they are not compared with what is wanted.
+    """
+
+    number: int
+    name: str
+    purpose: str
+    matches: frozenset[str]
+    jumps: frozenset[str]
+    tracks: frozenset[str]
+    miss: str
+    dynamic: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """What OVSDB's ``Flow_Table.prefixes`` should name for this table: the addresses that it matches by prefix.
+
+        With these, OVS's cache of a decision covers as much of the address space as it can. Without, a guest that goes
+        through IPv6 addresses makes one entry for each (for IPv4 it is OVS's default).
+        """
+        return tuple(name for field, name in _PREFIXES if field.name in self.matches)
+
+
+_PREFIXES = ((f.IPV4_SRC, "ip_src"), (f.IPV4_DST, "ip_dst"), (f.IPV6_SRC, "ipv6_src"), (f.IPV6_DST, "ipv6_dst"))
+
+
+def tier_table(side: Side, tier: Tier) -> str:
+    """The name of the table that holds a tier's rules for one side."""
+    return f"{side.name}_{tier.name}"
+
+
+_CONTROL = (f.ETH_TYPE, f.IP_PROTO, f.UDP_SRC, f.UDP_DST, f.ICMPV6_TYPE, f.ICMPV6_CODE)
+_SERVICE = (
+    f.ETH_TYPE, f.IP_PROTO, f.TCP_SRC, f.TCP_DST, f.UDP_SRC, f.UDP_DST, f.SCTP_SRC, f.SCTP_DST, f.ICMP_TYPE,
+    f.ICMP_CODE, f.ICMPV6_TYPE, f.ICMPV6_CODE, f.CT_STATE, f.CT_NW_PROTO, f.CT_TP_SRC, f.CT_TP_DST, f.TUPLE,
+    f.REPLY, f.FROM_ID, f.TO_ID, f.CONJ_ID,
+)  # fmt: skip
+
+_DECLARED: list[tuple[str, str, tuple[Field, ...], tuple[str, ...], tuple[str, ...], str]] = [
+    (
+        "CLASSIFY",
+        "Which port is this? A vNIC's frames must be untagged and bear its MAC; an uplink's go by VLAN.",
+        (f.IN_PORT, f.ETH_SRC, f.VLAN_VID),
+        ("GUARD", "UPLINK"),
+        (),
+        "drop: a port we do not know (yet), or a vNIC with a foreign MAC or a VLAN tag",
+    ),
+    (
+        "GUARD",
+        "Is the source one that this vNIC owns? IPv4 and IPv6 sources, and ARP claims.",
+        (f.ZONE, f.ETH_TYPE, f.IPV4_SRC, f.IPV6_SRC, f.ARP_SPA, f.ARP_SHA),
+        ("LEAVE", "SWITCH"),
+        (),
+        "drop: a spoofed source or ARP claim, or a frame that is neither ARP nor IP",
+    ),
+    (
+        "UPLINK",
+        "From the outside: learn where the source MAC lives, find the scope and the identities of the addresses.",
+        (f.ETH_TYPE, f.VLAN),
+        ("SRC_ID", "DST_ID", "SWITCH"),
+        (),
+        "to SWITCH: frames other than IP have no identities",
+    ),
+    (
+        "LEAVE",
+        "A vNIC's own packet: built-in rules first, then to conntrack and the policy of the vNIC it leaves.",
+        (*_CONTROL, f.CONTROL, f.IPV6_DST),
+        ("ND", "SWITCH", "SRC_ID", "DST_ID"),
+        ("RELATED",),
+        "drop: nothing that is not IP comes here",
+    ),
+    (
+        "ND",
+        "Neighbour discovery from a vNIC: link-layer options must tell its own MAC.",
+        (f.ZONE, f.ETH_TYPE, f.IP_PROTO, f.ICMPV6_TYPE, f.ICMPV6_CODE, f.ND_TARGET, f.ND_SLL, f.ND_TLL, f.IPV6_SRC),
+        ("ND_TARGET", "SWITCH"),
+        (),
+        "drop: a foreign link-layer address",
+    ),
+    (
+        "ND_TARGET",
+        "Neighbour advertisements and duplicate address detection: the target must be the vNIC's own.",
+        (f.ZONE, f.ETH_TYPE, f.IP_PROTO, f.ICMPV6_TYPE, f.ND_TARGET),
+        ("SWITCH",),
+        (),
+        "drop: a foreign target",
+    ),
+    (
+        "RELATED",
+        "Back from conntrack. An ICMP error gets the identities of the connection it belongs to.",
+        (f.ETH_TYPE, f.CT_STATE),
+        ("SRC_ID", "DST_ID", "JUDGE"),
+        (),
+        "to JUDGE",
+    ),
+    (
+        "JUDGE",
+        "Who opened the connection that this packet belongs to, and where is its service read? Invalid packets end "
+        "here; a protocol that conntrack does not follow is tried as an opening packet and as a reply.",
+        (f.CT_STATE, f.ETH_TYPE, f.IP_PROTO, f.IP_FRAG, f.STAGE, f.CT_NW_PROTO, f.CT_TP_SRC, f.CT_TP_DST),
+        ("SIDE", "PAIR"),
+        (),
+        "drop: no answer, no passage",
+    ),
+    (
+        "SIDE",
+        "Which policy decides? The egress policy of the vNIC that opened the connection, else the ingress policy.",
+        (f.STAGE, f.REPLY),
+        (tier_table(Side.EGRESS, Tier.EMERGENCY), tier_table(Side.INGRESS, Tier.EMERGENCY)),
+        (),
+        "drop: no answer, no passage",
+    ),
+    *(
+        (
+            tier_table(side, tier),
+            f"Rules of tier {tier.label} at the vNIC that {'opens' if side is Side.EGRESS else 'is addressed'}.",
+            _SERVICE,
+            (
+                "ALLOWED",
+                tier_table(side, Tier(tier + 1)) if tier is not Tier.BASELINE else f"{side.name}_DEFAULT",
+            ),
+            (),
+            "to the next tier",
+        )
+        for side in Side
+        for tier in Tier
+    ),
+    *((f"{side.name}_DEFAULT", f"No tier has decided the {side.value}.", (), (), (), "drop") for side in Side),
+    (
+        "ALLOWED",
+        "Allowed: a new connection is committed to the zone of the vNIC that judged it.",
+        (f.ETH_TYPE, f.CT_STATE, f.STAGE, f.REPLY),
+        ("SWITCH", "DELIVER"),
+        (),
+        "drop: no answer, no passage",
+    ),
+    (
+        "PAIR",
+        "Protocols without conntrack: the vNIC it leaves and the vNIC it arrives at must agree on who opened it.",
+        (f.STAGE, f.FORWARD, f.BACKWARD, f.OK_FORWARD, f.OK_BACKWARD),
+        ("SWITCH", "DELIVER"),
+        (),
+        "drop: neither as an opening packet nor as a reply",
+    ),
+    (
+        "SWITCH",
+        "Where does the frame go? To a local vNIC, to many, or to an uplink.",
+        (f.VLAN, f.ETH_DST, f.ETH_TYPE, f.IPV4_DST, f.IPV6_DST),
+        ("FLOOD", "LEARNED", "UNICAST", "UPLINKS", "ARRIVE"),
+        (),
+        "to the uplink behind which the MAC was learned, else to all uplinks; never to a vNIC",
+    ),
+    (
+        "FLOOD",
+        "Broadcast and multicast: block by block to the network's vNICs, then to the uplinks.",
+        (f.VLAN,),
+        ("COPIES", "UPLINKS"),
+        (),
+        "to the uplinks only",
+    ),
+    (
+        "COPIES",
+        "One copy for each vNIC of a block, each with that vNIC's identity under the packet's destination.",
+        (f.VLAN, f.BLOCK, f.DST_ID),
+        ("ARRIVE",),
+        (),
+        "drop: no copies",
+    ),
+    (
+        "ARRIVE",
+        "A packet for a vNIC: built-in rules first; what is addressed to it goes to conntrack and its policy.",
+        (*_CONTROL, f.ZONE, f.FROM_UPLINK, f.ETH_DST, f.IPV4_DST, f.IPV6_DST),
+        ("ON_LINK", "DELIVER"),
+        ("RELATED",),
+        "drop: not this vNIC's address, or a frame that is neither ARP nor IP",
+    ),
+    (
+        "ON_LINK",
+        "Neighbour and router discovery must come from a neighbour: no router lowered its hop limit of 255.",
+        (f.ETH_TYPE, f.IP_TTL),
+        ("DELIVER",),
+        (),
+        "drop: routed here from elsewhere",
+    ),
+    ("DELIVER", "Out to the vNIC.", (), (), (), "output to out_port"),
+    (
+        "UNICAST",
+        "One uplink where it is known, else all of them.",
+        (f.UPLINK_OUT,),
+        ("UPLINK_OUT", "UPLINKS"),
+        (),
+        "to the uplink that was learned",
+    ),
+    ("UPLINKS", "A copy to each uplink.", (), ("UPLINK_OUT",), (), "drop: no uplinks"),
+    (
+        "UPLINK_OUT",
+        "Out to an uplink, tagged as that port demands; never back to the one it came from.",
+        (f.UPLINK_IN, f.UPLINK_OUT, f.VLAN),
+        (),
+        (),
+        "drop: the uplink does not carry this VLAN",
+    ),
+    (
+        "SRC_ID",
+        "Subroutine: the identity of the source address, by longest prefix.",
+        (f.SCOPE, f.ETH_TYPE, f.IPV4_SRC, f.IPV6_SRC),
+        (),
+        (),
+        "identity 0: an address of no group",
+    ),
+    (
+        "DST_ID",
+        "Subroutine: the identity of the destination address, by longest prefix.",
+        (f.SCOPE, f.ETH_TYPE, f.IPV4_DST, f.IPV6_DST),
+        (),
+        (),
+        "identity 0: an address of no group",
+    ),
+    (
+        "LEARNED",
+        "Subroutine, written by the switch: behind which uplink does this MAC live?",
+        (f.VLAN, f.ETH_DST),
+        (),
+        (),
+        "not known",
+    ),
+]
+
+TABLES: dict[str, Table] = {
+    name: Table(
+        number,
+        name,
+        purpose,
+        frozenset(field.name for field in matches),
+        frozenset(jumps),
+        frozenset(tracks),
+        miss,
+        dynamic=name == "LEARNED",
+    )
+    for number, (name, purpose, matches, jumps, tracks, miss) in enumerate(_DECLARED)
+}
+BY_NUMBER: dict[int, Table] = {table.number: table for table in TABLES.values()}

@@ -1,0 +1,147 @@
+"""Loads a policy: files to one `Document`, or to all that is wrong with them.
+
+Each file is read to a tree (`policy.source`), the trees' sections are put together, a namespace for each tenant
+(`sections`), and each kind of section is made into values by a file of its own: `networks`, `vms`, `services`,
+`groups`, `rules`, `assertion_reader`. Nothing of a bad policy comes out of here.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from policy.analysis.assertions import check_assertions
+from policy.assertion_reader import AssertionReader
+from policy.errors import PolicyNotFound, Problem
+from policy.files import read_files
+from policy.groups import GroupLimits, GroupTable
+from policy.model import Assertion, Builtins, Document, Group, Policy, Term
+from policy.networks import Networks
+from policy.problems import Enough, Problems
+from policy.rules import PolicyReader
+from policy.sections import BUILTINS, VERSION, Namespace, Sections
+from policy.services import ServiceLimits, Services
+from policy.source import Budget, read
+from policy.speaker import Speaker
+from policy.vms import vms
+from topology.inventory import Inventory, Place
+
+
+def load(path: Path | str) -> Document:
+    """The policy in a file or directory.
+
+    Raises `PolicyError` with all problems of the load, and `PolicyNotFound` (one of these) if there is no policy.
+    """
+    problems = Problems()
+    return _load(read_files(Path(path), problems), problems)
+
+
+def load_texts(files: Mapping[str, bytes]) -> Document:
+    """The policy that files of these names and contents make up. Raises like `load`."""
+    if not files:
+        raise PolicyNotFound([Problem(Place(".", 1, 1), "no policy files")])
+    return _load(files, Problems())
+
+
+def revision_of(files: Mapping[str, bytes]) -> str:
+    """A digest of the files' names and contents: 12 hex digits, the same everywhere."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        for part in (name.encode(), files[name]):
+            digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()[:12]
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """While a million nodes come to be, the cycle collector would walk them again and again, and find no garbage.
+
+    Measured: a policy of 900,000 nodes loads in half the time.
+    """
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
+
+
+def _load(files: Mapping[str, bytes], problems: Problems) -> Document:
+    try:
+        with _collector_paused():
+            document = _document(files, problems)
+        problems.check()
+        # Only of a policy without a mistake can anybody say what it lets through.
+        for problem in check_assertions(document):
+            problems.add(problem.place, problem.message)
+    except Enough:
+        raise problems.error() from None
+    problems.check()
+    return document
+
+
+def _document(files: Mapping[str, bytes], problems: Problems) -> Document:
+    sections = Sections(problems)
+    budget = Budget()
+    for name in sorted(files):
+        root = read(name, files[name], budget, problems)
+        if root is not None:
+            sections.add_file(root)
+    if sections.version is None and not problems.incomplete:
+        problems.add(Place(min(files), 1, 1), f"no file says 'version: {VERSION}'")
+
+    networks = Networks(sections.networks, problems)
+    machines = vms(sections.vms, networks, problems)
+    reader = _NamespaceReader(networks.scopes, problems)
+    reader.read(sections.provider, sections.vms.keys())
+    for tenant in sorted(sections.tenants):
+        reader.read(sections.tenants[tenant], [vm.name for vm in machines if vm.tenant == tenant])
+    return Document(
+        inventory=Inventory(tuple(machines), tuple(networks.networks.values())),
+        groups=reader.groups,
+        services=reader.services,
+        policies=tuple(sorted(reader.policies, key=_walking_order)),
+        builtins=Builtins(**{BUILTINS[name]: on for name, (_, on) in sections.builtins.items()}),
+        revision=revision_of(files),
+        assertions=tuple(reader.assertions),
+    )
+
+
+class _NamespaceReader:
+    """Reads the provider's namespace, and after it the tenants', which may name what the provider shares."""
+
+    def __init__(self, scopes: Iterable[str], problems: Problems) -> None:
+        self._scopes = tuple(scopes)
+        self._problems = problems
+        self._group_limits, self._service_limits = GroupLimits(), ServiceLimits()
+        self._shared_groups: Mapping[str, Group] = {}
+        self._shared_services: Mapping[str, tuple[Term, ...]] = {}
+        self.groups: dict[str, Group] = {}
+        self.services: dict[str, tuple[Term, ...]] = {}
+        self.policies: list[Policy] = []
+        self.assertions: list[Assertion] = []
+
+    def read(self, namespace: Namespace, machines: Iterable[str]) -> None:
+        """Reads one namespace, whose owner may name these VMs."""
+        tenant, problems = namespace.tenant, self._problems
+        speaker = Speaker(tenant, frozenset(machines), self._scopes)
+        services = Services(namespace.services, speaker, self._shared_services, self._service_limits, problems)
+        groups = GroupTable(namespace.groups, speaker, self._shared_groups, self._group_limits, problems)
+        if tenant is None:
+            self._shared_services, self._shared_groups = services.offered, groups.offered
+        prefix = "" if tenant is None else f"{tenant}/"
+        self.services.update({prefix + name: terms for name, terms in services.terms.items()})
+        self.groups.update({prefix + name: group for name, group in groups.groups.items()})
+        policies = PolicyReader(tenant, groups, services, problems)
+        self.policies += filter(None, map(policies.policy, namespace.policies))
+        assertions = AssertionReader(tenant, groups, services, problems)
+        self.assertions += filter(None, map(assertions.assertion, namespace.assertions))
+
+
+def _walking_order(policy: Policy) -> tuple[int, int, str, str]:
+    """Tier, order, name; where all are equal the provider first, then tenants by name."""
+    return policy.tier, policy.order, policy.name, policy.tenant or ""

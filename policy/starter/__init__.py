@@ -1,0 +1,1 @@
+"""The policy that `portcullis init` writes for somebody who has none yet."""

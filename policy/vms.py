@@ -1,0 +1,186 @@
+"""The `vms` of a policy: from nodes to `topology.inventory` values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from policy import fields
+from policy.networks import Networks
+from policy.nodes import Kind, Node, Scalar
+from policy.problems import Problems, quoted
+from policy.selectors import BUILT_IN_PREFIXES
+from policy.unique import Claims
+from topology.addresses import Prefix, parse_mac
+from topology.inventory import DEFAULT_SCOPE, InventoryVnic, Vm
+
+IFACE_ID = "iface-id"
+_LABEL = re.compile(r"[A-Za-z0-9_./-]{1,128}")
+_VM_KEYS = ("id", "tenant", "network", "labels", "vnics", "mac", "addresses", "trusted")
+_SHORT_FORM = ("mac", "addresses")
+_VNIC_KEYS = ("iface_id", "mac", "addresses", "network", "trusted")
+_NO_HOST = tuple(
+    ip_network(text)
+    for text in ("0.0.0.0/32", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/128", "::1/128", "ff00::/8")
+)
+
+Definitions = Mapping[str, tuple[Scalar, Node]]
+Values = dict[str, tuple[Scalar, Node]]
+
+
+def vms(definitions: Definitions, networks: Networks, problems: Problems) -> list[Vm]:
+    """The VMs, each by itself; what two of them cannot both have is a problem."""
+    reader = _VmReader(networks, problems)
+    found = [reader.vm(name, key, node) for name, (key, node) in definitions.items()]
+    reader.claims.check_addresses()
+    return [vm for vm in found if vm is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What a VM says for its vNICs: network (None: not stated), the scope that follows from it (None: a mistake leaves
+    it open), and whether it is trusted.
+    """
+
+    network: str | None = None
+    scope: str | None = DEFAULT_SCOPE
+    trusted: bool = False
+
+
+class _VmReader:
+    def __init__(self, networks: Networks, problems: Problems) -> None:
+        self._networks = networks
+        self._problems = problems
+        self.claims = Claims(problems)
+
+    def vm(self, name: str, key: Scalar, node: Node) -> Vm | None:
+        """One VM, or None if nothing of it can be read."""
+        what = f"VM {quoted(name)}"
+        values = fields.fields(node, what, _VM_KEYS, self._problems)
+        if values is None:
+            return None
+        common = self._common(values, what, _Common())
+        return Vm(
+            name,
+            id=self._claimed(values, "id", "vm-id", name),
+            tenant=self._tenant(values),
+            labels=self._labels(values["labels"][1], what) if "labels" in values else {},
+            vnics=self._vnics(name, key, values, common, what),
+            place=key.place,
+            trusted=common.trusted,
+        )
+
+    def _claimed(self, values: Values, key: str, what: str, vm: str) -> str | None:
+        """The text of a field that no two may have alike; ``what`` is its name in OVSDB."""
+        if key not in values:
+            return None
+        node = values[key][1]
+        written = fields.text(node, repr(key), self._problems)
+        if written is not None:
+            self.claims.once(what, written, vm, node)
+        return written
+
+    def _tenant(self, values: Values) -> str | None:
+        return fields.name(values["tenant"][1], "a tenant's name", self._problems) if "tenant" in values else None
+
+    def _labels(self, node: Node, what: str) -> dict[str, str]:
+        """Labels; numbers and booleans are taken as written."""
+        labels: dict[str, str] = {}
+        for key, value in fields.entries(node, f"{what}: 'labels'", self._problems):
+            if not _LABEL.fullmatch(key.text):
+                self._problems.add(
+                    key, f"{quoted(key.text)} cannot be a label: 1 to 128 letters, digits, '_', '-', '.' or '/'"
+                )
+            elif key.text.startswith(BUILT_IN_PREFIXES):
+                self._problems.add(
+                    key, f"{quoted(key.text)}: labels cannot begin with 'vm.' or 'vnic.', as attributes do"
+                )
+            elif not isinstance(value, Scalar) or value.kind is Kind.NULL:
+                self._problems.add(value, f"label {quoted(key.text)} must have a value, not {fields.described(value)}")
+            elif len(value.text) > fields.MAX_TEXT:
+                self._problems.add(value, f"a label's value has at most {fields.MAX_TEXT} characters")
+            elif not value.text.isprintable():
+                self._problems.add(value, f"label {quoted(key.text)} holds a character that cannot be printed")
+            else:
+                labels[key.text] = value.text
+        return labels
+
+    def _vnics(self, name: str, key: Scalar, values: Values, common: _Common, what: str) -> tuple[InventoryVnic, ...]:
+        if "vnics" not in values:  # the short form: one vNIC, called like its VM
+            self.claims.once(IFACE_ID, name, name, key)
+            mac, addresses = self._mac(values, name), self._addresses(values, name, common.scope)
+            return (InventoryVnic(name, mac, addresses, common.network, key.place),)
+        for short in _SHORT_FORM:
+            if short in values:
+                self._problems.add(values[short][0], f"{what}: {short!r} stands at a vNIC where there are 'vnics'")
+        found = []
+        for item in fields.items(values["vnics"][1], f"{what}: 'vnics'", self._problems):
+            vnic = self._vnic(item, name, common)
+            if vnic is None:
+                continue
+            found.append(vnic)
+        return tuple(found)
+
+    def _vnic(self, node: Node, vm: str, common: _Common) -> InventoryVnic | None:
+        what = f"a vNIC of VM {vm!r}"
+        values = fields.fields(node, what, _VNIC_KEYS, self._problems)
+        if values is None:
+            return None
+        if "iface_id" not in values:
+            self._problems.add(node, f"{what} needs 'iface_id'")
+        iface_id = self._claimed(values, "iface_id", IFACE_ID, vm)
+        own = self._common(values, what, common)
+        mac, addresses = self._mac(values, vm), self._addresses(values, vm, own.scope)
+        if iface_id is None:
+            return None
+        return InventoryVnic(iface_id, mac, addresses, own.network, node.place, own.trusted)
+
+    def _mac(self, values: Values, vm: str) -> str | None:
+        if "mac" not in values:
+            return None
+        node = values["mac"][1]
+        written = fields.text(node, "'mac'", self._problems, longest=32)
+        if written is None:
+            return None
+        try:
+            mac = parse_mac(written)
+        except ValueError as error:
+            self._problems.add(node, str(error))
+            return None
+        self.claims.once("MAC", mac, vm, node)
+        return mac
+
+    def _addresses(self, values: Values, vm: str, scope: str | None) -> tuple[Prefix, ...]:
+        if "addresses" not in values:
+            return ()
+        found: list[Prefix] = []
+        for item in fields.one_or_more(values["addresses"][1], "'addresses'", self._problems):
+            prefix = fields.prefix(item, "an address", self._problems)
+            if prefix is None:
+                continue
+            if any(_within(prefix, network) for network in _NO_HOST):
+                self._problems.add(item, f"no host can have the address {prefix}")
+                continue
+            if scope is not None:
+                self.claims.address(scope, prefix, vm, item)
+            found.append(prefix)
+        return tuple(found)
+
+    def _common(self, values: Values, what: str, above: _Common) -> _Common:
+        """What is said here, and for the rest what is said above."""
+        network, scope, trusted = above.network, above.scope, above.trusted
+        if "network" in values:
+            network = self._networks.named(values["network"][1], what)
+            scope = None if network is None else self._networks.scope_of(network)
+        if "trusted" in values:
+            node = values["trusted"][1]
+            trusted = bool(fields.boolean(node, f"{what}: 'trusted'", self._problems))
+            if above.trusted and not trusted:
+                self._problems.add(node, f"{what}: the VM is trusted, and so is every vNIC of it; say it at vNICs only")
+        return _Common(network, scope, trusted)
+
+
+def _within(inner: Prefix, outer: Prefix) -> bool:
+    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]  # same version

@@ -1,0 +1,187 @@
+"""What the engine is told (facts) and what it wants done (effects). Frozen values; no Ryu, no eventlet.
+
+A *session* is one OpenFlow connection of a bridge, by a number that no later connection gets: news of a connection that
+is gone is recognised and dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from policy.errors import Problem
+from policy.flows.flow import Flow
+from policy.flows.wire import Installed
+from policy.model import Document
+from ryu_apps.ovsdb_facts import OvsdbFact
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyLoaded:
+    """The newest files make a good policy."""
+
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRefused:
+    """The newest files make no policy; what is in force stays. ``missing``: there are no files at all."""
+
+    problems: tuple[Problem, ...]
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchUp:
+    """A bridge has connected and speaks OpenFlow 1.4."""
+
+    dpid: int
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchDown:
+    """A connection has ended."""
+
+    dpid: int
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlowsRead:
+    """All flows of the bridge, of ours and of others."""
+
+    dpid: int
+    session: int
+    entries: tuple[Installed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleDone:
+    """The switch has committed a bundle: all of it is in force."""
+
+    dpid: int
+    session: int
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class BundleRefused:
+    """The switch has refused a bundle: nothing of it is in force. ``flow`` is the one it named, if it named one."""
+
+    dpid: int
+    session: int
+    serial: int
+    error: str
+    flow: Flow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFailed:
+    """The flows could not be read back."""
+
+    dpid: int
+    session: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A time asked for with `Later` has come."""
+
+    dpid: int
+    session: int
+    what: str
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetryWrites:
+    """What OVSDB does not show by now may be written again. ``failed``: a write is known to have failed."""
+
+    remote: str
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GraceOver:
+    """Databases that have not answered by now are not waited for any longer."""
+
+
+Fact = (
+    PolicyLoaded | PolicyRefused | SwitchUp | SwitchDown | FlowsRead | ReadFailed | BundleDone | BundleRefused | Due
+    | GraceOver | RetryWrites | OvsdbFact
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFlows:
+    """Ask a bridge for all its flows."""
+
+    dpid: int
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendBundle:
+    """Change a bridge, all or nothing. ``foreign`` are others' flows that stand in our tables, to be removed.
+
+    ``forget`` names conntrack zones whose connections must be forgotten first: they get another vNIC.
+    ``unlearn``: forget which MAC lives behind which uplink.
+    """
+
+    dpid: int
+    session: int
+    serial: int
+    add: tuple[Flow, ...]
+    remove: tuple[Flow, ...]
+    foreign: tuple[Installed, ...] = ()
+    forget: tuple[int, ...] = ()
+    unlearn: bool = False
+
+    def __len__(self) -> int:
+        return len(self.add) + len(self.remove) + len(self.foreign) + self.unlearn
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """End a connection that does not answer; the bridge will connect again."""
+
+    dpid: int
+    session: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Tell a fact after so many seconds."""
+
+    seconds: float
+    fact: Due | RetryWrites
+
+
+@dataclass(frozen=True, slots=True)
+class WriteZones:
+    """Write conntrack zones into OVSDB, by interface UUID."""
+
+    remote: str
+    zones: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SecureBridge:
+    """Have a bridge stay shut without a controller (fail_mode=secure), and without flows of OVS's own (in-band)."""
+
+    remote: str
+    uuid: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class NamePrefixes:
+    """Have OVS remember decisions for ranges of addresses (OVSDB's ``Flow_Table.prefixes``), IPv6 included."""
+
+    remote: str
+    uuid: str
+
+
+Effect = ReadFlows | SendBundle | Disconnect | Later | WriteZones | SecureBridge | NamePrefixes

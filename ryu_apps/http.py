@@ -1,0 +1,66 @@
+"""The status over HTTP, on Ryu's own web server. Read-only; every answer is JSON."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from ryu.app.wsgi import ControllerBase, route
+from webob import Request, Response
+
+from ryu_apps.policy_watch import PolicyWatch
+from ryu_apps.worker import Worker
+from topology.export import node_link
+from topology.graph import build
+
+# The longest that one request may wait, in seconds.
+MAX_WAIT = 600.0
+
+
+class StatusPages(ControllerBase):  # type: ignore[misc]  # Ryu is untyped
+    """GET /portcullis/status[?wait=SECONDS] and GET /portcullis/topology."""
+
+    def __init__(self, req: Request, link: Any, data: dict[str, Any], **config: Any) -> None:  # noqa: ANN401 (Ryu's)
+        super().__init__(req, link, data, **config)
+        self.worker: Worker = data["worker"]
+        self.watch: PolicyWatch | None = data["watch"]
+
+    @route("portcullis", "/portcullis/status", methods=["GET"])
+    def status(self, req: Request, **_: object) -> Response:
+        """The status at once, or as soon as the newest policy is in force everywhere or is refused."""
+        try:
+            seconds = min(float(req.params.get("wait", "0")), MAX_WAIT)
+            if not seconds >= 0:
+                raise ValueError
+        except ValueError:
+            return _json({"error": "wait must be a number of seconds"}, 400)
+        if seconds:
+            self._wait(seconds)
+        return _json(self._status())
+
+    @route("portcullis", "/portcullis/topology", methods=["GET"])
+    def topology(self, req: Request, **_: object) -> Response:
+        """Hosts, bridges, ports, vNICs and VMs as a graph."""
+        engine = self.worker.engine
+        return _json(node_link(build(engine.topology)))
+
+    def _wait(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        if self.watch is not None:
+            self.watch.check(seconds)
+        while (left := deadline - time.monotonic()) > 0:
+            settled = self.worker.idle and (self.worker.status["enforced"] or self.worker.status["policy"]["errors"])
+            if settled:
+                return
+            self.worker.wait_for_change(left)
+
+    def _status(self) -> dict[str, Any]:
+        status = self.worker.status
+        writing = list(self.watch.writing) if self.watch is not None else []
+        path = str(self.watch.path) if self.watch is not None else None
+        return {**status, "policy": {**status["policy"], "path": path, "being_written": writing}}
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(body=json.dumps(value).encode(), content_type="application/json", charset="utf-8", status=status)

@@ -1,0 +1,223 @@
+"""Watches the policy's files and loads them when they have changed and nobody is writing to them.
+
+inotify tells of changes; nothing is polled, but that while a file was found open for writing, /proc is asked again. A
+load is held back by a file that was modified and not yet closed by its writer, by one that somebody has open for
+writing (inotify tells nothing of what began before we watched), and by a change within the last moment; and a load
+during which something changed does not count: a half-written file never becomes policy.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import eventlet.hubs
+from eventlet import patcher, tpool
+from ryu.lib import hub
+
+from policy.errors import PolicyError, PolicyNotFound, Problem
+from policy.load import load
+from ryu_apps.facts import PolicyLoaded, PolicyRefused
+from ryu_apps.policy_places import MAX_FOLDERS, Places, look, open_for_writing
+from ryu_apps.worker import end_of_process
+from topology.inventory import Place
+
+LOG = logging.getLogger(__name__)
+
+# inotify_simple wants select.poll, which eventlet takes away; it gets the original one and is never let wait in it. And
+# the original os.read: eventlet's first waits for data, beside the green thread that waits already, which is refused.
+_ORIGINALS = [(name, patcher.original(name)) for name in ("select", "os")]
+inotify = patcher.inject("inotify_simple", None, *_ORIGINALS)
+flags = inotify.flags
+
+# Seconds of quiet after the last change before the files are read: editors write, rename and delete in quick order.
+SETTLE = 0.1
+# Seconds between two looks at who has a file open for writing, while somebody has.
+LOOK_AGAIN = 1.0
+# Seconds without a moment of quiet after which that is worth a line in the log.
+RESTLESS = 10.0
+NAMES = (
+    flags.MOVED_TO | flags.MOVED_FROM | flags.CREATE | flags.DELETE | flags.DELETE_SELF | flags.MOVE_SELF
+    | flags.ONLYDIR
+)  # fmt: skip
+CONTENTS = NAMES | flags.MODIFY | flags.CLOSE_WRITE | flags.ATTRIB
+
+Loaded = PolicyLoaded | PolicyRefused
+
+
+class PolicyWatch:
+    """Loads the policy at ``path`` at the start and after every change; each outcome goes to ``emit``."""
+
+    def __init__(self, path: Path, emit: Callable[[Loaded], None]) -> None:
+        self.path = path.absolute()
+        self._emit = emit
+        self._inotify = inotify.INotify(nonblocking=True)
+        self._places = Places()
+        self._watches: dict[int, Path] = {}
+        self._unwatched: set[Path] = set()
+        # Files being written, by the watch that told so and their name there; and those that /proc shows.
+        self._writing: set[tuple[int, str]] = set()
+        self._open: tuple[Path, ...] = ()
+        self._changed = hub.Event()
+        self._wake = hub.Event()
+        self._asked: list[hub.Event] = []
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        hub.spawn(self._or_end, self._read_events)
+        hub.spawn(self._or_end, self._run)
+
+    def check(self, timeout: float) -> None:
+        """Look at the files now, and return when what they say has been emitted, or after ``timeout`` seconds."""
+        done = hub.Event()
+        self._asked.append(done)
+        self._wake.set()
+        done.wait(timeout)
+        if done in self._asked:
+            self._asked.remove(done)
+
+    @property
+    def writing(self) -> tuple[str, ...]:
+        """Files that somebody is writing just now: no load until they are closed."""
+        heard = (self._watches[number] / name for number, name in self._writing if number in self._watches)
+        return tuple(sorted({*map(str, heard), *map(str, self._open)}))
+
+    def _or_end(self, task: Callable[[], None]) -> None:
+        """Nobody would notice a green thread that is gone: no policy would ever be loaded again."""
+        try:
+            task()
+        except Exception:
+            end_of_process(f"the policy at {self.path}")
+
+    def _run(self) -> None:
+        while True:
+            outcome, asked = self._settled_load()
+            self._emit(outcome)
+            for done in asked:
+                done.set()
+            self._wake.wait()
+
+    def _settled_load(self) -> tuple[Loaded, list[hub.Event]]:
+        """What the files say, when nothing has changed while they were read; and who asked for it."""
+        asked: list[hub.Event] = []
+        while True:
+            self._settle()
+            asked, self._asked = asked + self._asked, []
+            self._wake.clear()
+            outcome = self._load()
+            self._read_now()
+            if not self._changed.is_set():
+                return outcome, asked
+
+    def _settle(self) -> None:
+        """Wait until nobody writes and no change has come for a moment."""
+        patience = time.monotonic() + RESTLESS
+        while True:
+            self._watch_all()
+            self._changed.clear()
+            if time.monotonic() > patience:
+                patience = math.inf
+                busy = ", ".join(self.writing) or "no file for long"
+                LOG.warning("%s keeps changing and is not loaded meanwhile; being written: %s", self.path, busy)
+            if self._writing:
+                self._changed.wait()
+                # A writer may tell a thousand times a second.
+                hub.sleep(SETTLE / 10)
+                continue
+            hub.sleep(SETTLE)
+            if self._changed.is_set():
+                continue
+            # In a real thread, as there may be many processes.
+            self._open = tpool.execute(open_for_writing, self._places.files)
+            if self._open:
+                self._changed.wait(LOOK_AGAIN)
+            elif not self._changed.is_set():
+                return
+
+    def _read_events(self) -> None:
+        while True:
+            eventlet.hubs.trampoline(self._inotify.fileno(), read=True)
+            self._read_now()
+
+    def _read_now(self) -> None:
+        for event in self._inotify.read(timeout=0):
+            if self._note(event):
+                self._changed.set()
+                self._wake.set()
+
+    def _note(self, event: Any) -> bool:  # noqa: ANN401 (inotify_simple's)
+        """Keep account of writers; True if the event could mean another policy."""
+        if event.mask & flags.Q_OVERFLOW:
+            # Lost events: whoever was writing may have finished unnoticed. If not, /proc tells.
+            self._writing.clear()
+            return True
+        folder = self._watches.get(event.wd)
+        if folder is None:
+            return False
+        if event.mask & flags.IGNORED:
+            self._forget(event.wd)
+        if not event.name:
+            return True
+        if not self._places.counts(folder, event.name, bool(event.mask & flags.ISDIR)):
+            return False
+        if not event.mask & flags.ISDIR:
+            if event.mask & flags.MODIFY:
+                self._writing.add((event.wd, event.name))
+            elif event.mask & (flags.CLOSE_WRITE | flags.DELETE | flags.MOVED_FROM):
+                self._writing.discard((event.wd, event.name))
+        return True
+
+    def _forget(self, number: int) -> None:
+        """A watch is gone, and with it the word of whoever was writing there."""
+        self._watches.pop(number, None)
+        self._writing = {writer for writer in self._writing if writer[0] != number}
+
+    def _watch_all(self) -> None:
+        """Watch every folder in which a change could mean another policy.
+
+        All are asked for each time: a folder that has taken another's name gets a watch of its own by that. Again if
+        there was a new one: something may have come into it before it was watched.
+        """
+        known: set[int] | None = None
+        while known is None or not self._watches.keys() <= known:
+            known = set(self._watches)
+            self._places = look(self.path)
+            watches: dict[int, Path] = {}
+            for folder, inside in self._places.folders.items():
+                try:
+                    watches[self._inotify.add_watch(folder, CONTENTS if inside else NAMES)] = folder
+                except OSError as error:
+                    self._cannot_watch(folder, error)
+            gone = self._watches.keys() - watches.keys()
+            self._watches |= watches
+            for number in gone:
+                self._forget(number)
+                try:
+                    self._inotify.rm_watch(number)
+                except OSError as error:
+                    LOG.debug("watch %d was gone already: %s", number, error)
+
+    def _cannot_watch(self, folder: Path, error: OSError) -> None:
+        if folder not in self._unwatched and len(self._unwatched) < MAX_FOLDERS:
+            self._unwatched.add(folder)
+            LOG.warning("cannot watch %s, changes there are not noticed: %s", folder, error)
+
+    def _load(self) -> Loaded:
+        began = time.monotonic()
+        try:
+            # In a real thread: a large policy must not keep the switches waiting for their answers.
+            document = tpool.execute(load, self.path)
+        except PolicyError as error:
+            for problem in error.problems:
+                LOG.error("policy refused: %s", problem)
+            return PolicyRefused(error.problems, isinstance(error, PolicyNotFound))
+        except Exception as error:
+            # A defect of the loader. With another policy in its place all would be well, so this one is refused.
+            LOG.exception("policy refused: defect while loading %s", self.path)
+            return PolicyRefused((Problem(Place(str(self.path), 1, 1), f"cannot be loaded: {error!r}"),))
+        LOG.info("policy %s loaded in %.0f ms", document.revision, 1000 * (time.monotonic() - began))
+        return PolicyLoaded(document)

@@ -1,0 +1,112 @@
+"""Portcullis as a Ryu application: a shim. Each handler turns an event into a fact and returns.
+
+Run by ``portcullis run``, or by hand:
+``ryu-manager --user-flags ryu_apps/settings.py ryu_apps/portcullis.py --portcullis-policy DIR``.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ryu import cfg
+from ryu.app.wsgi import WSGIApplication
+from ryu.base import app_manager
+from ryu.controller import ofp_event
+from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
+from ryu.lib import hub
+from ryu.ofproto import ofproto_v1_4
+
+from ryu_apps.engine import Engine, EngineSettings
+from ryu_apps.facts import GraceOver
+from ryu_apps.http import StatusPages
+from ryu_apps.ovsdb import OvsdbClient, TlsFiles
+from ryu_apps.policy_watch import PolicyWatch
+from ryu_apps.worker import Worker, end_of_process
+
+LOG = logging.getLogger(__name__)
+
+# Ryu's web server listens on all addresses unless told otherwise; a status page is for this machine's people.
+cfg.CONF.set_default("wsapi_host", "127.0.0.1")
+# A switch that has vanished without a word (power, cable) is noticed after half a minute; Ryu would never ask.
+cfg.CONF.set_default("echo_request_interval", 5.0)
+cfg.CONF.set_default("maximum_unreplied_echo_requests", 5)
+
+
+def fact_handler(handler: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """An exception in a handler is a defect: it ends the process, as in the worker, where Ryu would carry on."""
+
+    @functools.wraps(handler)
+    def guarded(self: Any, event: Any) -> None:  # noqa: ANN401 (Ryu's)
+        try:
+            handler(self, event)
+        except Exception:
+            end_of_process(f"{handler.__name__} of {type(event).__name__}")
+
+    return guarded
+
+
+class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
+    """The firewall."""
+
+    OFP_VERSIONS = [ofproto_v1_4.OFP_VERSION]
+    _CONTEXTS = {"wsgi": WSGIApplication}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (Ryu's)
+        super().__init__(*args, **kwargs)
+        settings = cfg.CONF.portcullis
+        if not settings.policy:
+            sys.exit("portcullis: --portcullis-policy DIR is needed: the directory of policy YAML")
+        remotes = tuple(dict.fromkeys(settings.ovsdb))
+        self.worker = Worker(Engine(EngineSettings(remotes, tuple(settings.uplink), tuple(settings.bridge))))
+        self.worker.databases = {remote: OvsdbClient(remote, self.worker.put, tls=_tls(settings)) for remote in remotes}
+        self.watch = PolicyWatch(Path(settings.policy), self.worker.put)
+        kwargs["wsgi"].register(StatusPages, {"worker": self.worker, "watch": self.watch})
+
+    def start(self) -> None:
+        """Begin to listen to files, databases and switches."""
+        super().start()
+        self.worker.start()
+        self.watch.start()
+        for client in self.worker.databases.values():
+            client.start()
+        hub.spawn_after(cfg.CONF.portcullis.grace, self.worker.put, GraceOver())
+
+    @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])
+    @fact_handler
+    def on_state(self, event: Any) -> None:  # noqa: ANN401 (Ryu's)
+        """A bridge has connected or gone."""
+        datapath = event.datapath
+        if datapath.id is None:
+            return
+        if event.state == MAIN_DISPATCHER:
+            self.worker.switches.up(datapath)
+        else:
+            self.worker.switches.down(datapath)
+
+    @set_ev_cls(ofp_event.EventOFPBundleCtrlMsg, MAIN_DISPATCHER)
+    @fact_handler
+    def on_bundle(self, event: Any) -> None:  # noqa: ANN401
+        """An answer about a bundle."""
+        self.worker.switches.heard_bundle(event.msg)
+
+    @set_ev_cls(ofp_event.EventOFPErrorMsg, MAIN_DISPATCHER)
+    @fact_handler
+    def on_error(self, event: Any) -> None:  # noqa: ANN401
+        """The switch refuses something."""
+        self.worker.switches.heard_error(event.msg)
+
+    @set_ev_cls(ofp_event.EventOFPFlowStatsReply, MAIN_DISPATCHER)
+    @fact_handler
+    def on_flows(self, event: Any) -> None:  # noqa: ANN401
+        """A part of a bridge's flows."""
+        self.worker.switches.heard_flows(event.msg)
+
+
+def _tls(settings: Any) -> TlsFiles | None:  # noqa: ANN401 (oslo.config's)
+    files = (settings.ovsdb_private_key, settings.ovsdb_certificate, settings.ovsdb_ca_cert)
+    return TlsFiles(*files) if all(files) else None

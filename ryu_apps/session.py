@@ -1,0 +1,190 @@
+"""One connected bridge: what is installed there, what is on its way, what went wrong. Pure: facts in, effects out.
+
+READING --flows read--> IDLE --difference--> CHANGING --committed--> IDLE
+   ^                                            |
+   +------ after a pause ------ WAITING <--refused-+
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from policy.flows.cookies import Kind, is_ours, reason
+from policy.flows.difference import Difference, difference
+from policy.flows.fields import ETH_SRC
+from policy.flows.flow import Flow, Key
+from policy.flows.tables import BY_NUMBER, TABLES
+from policy.flows.wire import Installed
+from ryu_apps.facts import Disconnect, Due, Effect, Later, ReadFlows, SendBundle
+
+# Seconds without an answer after which a bridge is taken for dead; OVS commits thousands of flows in well under one.
+ANSWER_SECONDS = 30.0
+# Pauses before the next try after a refusal.
+FIRST_PAUSE, LAST_PAUSE = 1.0, 30.0
+
+
+class State(enum.Enum):
+    READING = "reading its flows"
+    IDLE = "idle"
+    CHANGING = "changing"
+    WAITING = "waiting to try again"
+
+
+@dataclass(slots=True)
+class Session:
+    """The state of one connection. ``installed`` is what the switch holds of ours, as far as we know."""
+
+    dpid: int
+    number: int
+    state: State = State.READING
+    installed: Mapping[Key, Flow] = field(default_factory=dict)
+    foreign: tuple[Installed, ...] = ()
+    sending: Mapping[Key, Flow] = field(default_factory=dict)
+    sending_revision: str | None = None
+    in_force: str | None = None
+    serial: int = 0
+    pause: float = FIRST_PAUSE
+    error: str | None = None
+    was_ours: bool = False
+    flow_mods: int = 0
+    bundles: int = 0
+    refusals: int = 0
+    foreign_removed: int = 0
+
+    @property
+    def ready(self) -> bool:
+        """True if the switch's flows are known and nothing is on its way."""
+        return self.state is State.IDLE
+
+    def begin(self) -> list[Effect]:
+        """Read back what is there."""
+        self.state = State.READING
+        self.serial += 1
+        return [ReadFlows(self.dpid, self.number), self._due("answer", ANSWER_SECONDS)]
+
+    def read(self, entries: Iterable[Installed]) -> None:
+        """The switch has told all its flows. Ignored if nobody has asked: it would hide what is on its way."""
+        if self.state is not State.READING:
+            return
+        ours: dict[Key, Flow] = {}
+        foreign: list[Installed] = []
+        for entry in entries:
+            if entry.table not in BY_NUMBER:
+                continue
+            why = reason(entry.cookie)
+            if BY_NUMBER[entry.table].dynamic and why is not None and why.kind is Kind.LEARNED:
+                continue
+            if entry.flow is not None and is_ours(entry.cookie):
+                ours[entry.flow.key] = entry.flow
+            else:
+                foreign.append(entry)
+        self.installed, self.foreign = ours, tuple(foreign)
+        self.was_ours = bool(ours)
+        self.state = State.IDLE
+        self.serial += 1
+
+    def change(self, wanted: Mapping[Key, Flow], revision: str) -> list[Effect]:
+        """Bring the switch from what it holds to what is wanted, if it is free."""
+        if self.state is not State.IDLE:
+            return []
+        # After a commit it is the same object: most bridges have nothing to do with most facts.
+        changes = Difference() if wanted is self.installed else difference(wanted, self.installed)
+        if not changes and not self.foreign:
+            self.installed = wanted
+            self.in_force = revision
+            self.error, self.pause = None, FIRST_PAUSE
+            return []
+        # A flow of the same key replaces a foreign one: what is wanted must not be removed after it was added.
+        foreign = tuple(entry for entry in self.foreign if entry.flow is None or entry.flow.key not in wanted)
+        self.serial += 1
+        self.state = State.CHANGING
+        self.sending, self.sending_revision = wanted, revision
+        bundle = SendBundle(
+            self.dpid,
+            self.number,
+            self.serial,
+            changes.add,
+            changes.remove,
+            foreign,
+            tuple(sorted({zone for zone, _ in _holders(wanted) - _holders(self.installed)})),
+            any(_is_uplink(flow) for flow in changes.remove) or self._uplinks_replaced(changes.add),
+        )
+        self.flow_mods += len(bundle)
+        self.foreign_removed += len(foreign)
+        return [bundle, self._due("answer", ANSWER_SECONDS)]
+
+    def done(self, serial: int) -> bool:
+        """The switch has committed; False if that bundle is not the one on its way."""
+        if self.state is not State.CHANGING or serial != self.serial:
+            return False
+        self.installed, self.sending, self.foreign = self.sending, {}, ()
+        self.in_force = self.sending_revision
+        self.state = State.IDLE
+        self.bundles += 1
+        self.pause = FIRST_PAUSE
+        self.error = None
+        return True
+
+    def refused(self, serial: int, error: str) -> list[Effect]:
+        """The switch has refused a bundle: what it holds is read again after a pause."""
+        if self.state is not State.CHANGING or serial != self.serial:
+            return []
+        return self._wait(error)
+
+    def unreadable(self, error: str) -> list[Effect]:
+        """The switch has refused to tell its flows, or told nonsense: it is asked again after a pause."""
+        return self._wait(error) if self.state is State.READING else []
+
+    def _wait(self, error: str) -> list[Effect]:
+        self.error = error
+        self.refusals += 1
+        self.state = State.WAITING
+        self.sending = {}
+        pause, self.pause = self.pause, min(2 * self.pause, LAST_PAUSE)
+        return [self._due("retry", pause)]
+
+    def due(self, what: str, serial: int) -> list[Effect]:
+        """A time has come that was asked for; most have been overtaken by an answer."""
+        if serial != self.serial:
+            return []
+        if what == "retry" and self.state is State.WAITING:
+            return self.begin()
+        if what == "answer" and self.state in (State.READING, State.CHANGING):
+            self.error = f"no answer within {ANSWER_SECONDS:g} s"
+            return [Disconnect(self.dpid, self.number, self.error)]
+        return []
+
+    def priorities(self) -> dict[int, int]:
+        """The priority that each rule has on the switch, by rule number."""
+        return {
+            flow.cookie & 0xFFFFFFFF: flow.priority
+            for flow in self.installed.values()
+            if (why := reason(flow.cookie)) is not None and why.kind is Kind.RULE
+        }
+
+    def _due(self, what: str, seconds: float) -> Later:
+        return Later(seconds, Due(self.dpid, self.number, what, self.serial))
+
+    def _uplinks_replaced(self, added: Iterable[Flow]) -> bool:
+        return any(_is_uplink(flow) and flow.key in self.installed for flow in added)
+
+
+_CLASSIFY = TABLES["CLASSIFY"]
+
+
+def _is_uplink(flow: Flow) -> bool:
+    why = reason(flow.cookie)
+    return flow.table is _CLASSIFY and why is not None and why.kind is Kind.UPLINK
+
+
+def _holders(flows: Mapping[Key, Flow]) -> set[tuple[int, int]]:
+    """Which conntrack zones are in use, and by the vNIC of which MAC."""
+    return {
+        (flow.cookie & 0xFFFF, test.value)
+        for flow in flows.values()
+        if flow.table is _CLASSIFY and (why := reason(flow.cookie)) is not None and why.kind is Kind.VNIC
+        for test in flow.match
+        if test.field is ETH_SRC
+    }

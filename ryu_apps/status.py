@@ -1,0 +1,206 @@
+"""What the controller says of itself: one JSON document, made anew after each batch of facts (docs/status.md).
+
+``enforced`` is true only if every managed bridge enforces the newest policy over the newest topology.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from ryu_apps.engine import REFUSED, Engine
+from ryu_apps.session import Session
+from topology.ports import Bridge, IsolatedPort, UplinkPort, VnicPort
+
+Status = dict[str, Any]
+
+
+def status_of(engine: Engine) -> Status:
+    """The whole status."""
+    waiting = list(_waiting(engine))
+    bridges = [_bridge(engine, bridge) for bridge in engine.topology.bridges]
+    return {
+        "enforced": not waiting,
+        "waiting_for": waiting,
+        "policy": _policy(engine),
+        "bridges": bridges,
+        "unmanaged": [{"dpid": f"{dpid:016x}"} for dpid in sorted(engine.sessions) if engine.bridge(dpid) is None],
+        "vnics": [vnic for bridge in engine.topology.bridges for vnic in _vnics(engine, bridge)],
+        "ovsdb": [
+            {
+                "remote": name,
+                "connected": remote.error is None,
+                "error": remote.error,
+                "write_error": remote.write_error,
+            }
+            for name, remote in sorted(engine.remotes.items())
+        ],
+        "findings": [
+            {"code": finding.code, "where": finding.where, "message": finding.message}
+            for finding in engine.topology.findings
+        ],
+    }
+
+
+def troubles(status: Status) -> Iterator[str]:
+    """The lines of a status that somebody should see who only reads the log."""
+    for port in status["vnics"]:
+        if port["state"] == "isolated":
+            whose = f" of vNIC {port['vnic']}" if port["vnic"] else ""
+            yield f"bridge {port['bridge']}: port {port['port']}{whose} is shut: {port['reason']}"
+    for finding in status["findings"]:
+        yield f"{finding['where']}: {finding['message']}"
+
+
+def _policy(engine: Engine) -> Status:
+    state = engine.policy
+    document = state.document
+    return {
+        "revision": document.revision if document else None,
+        "state": "loaded" if document and not state.problems else "refused" if state.seen else "not read yet",
+        "missing": state.missing,
+        "errors": [
+            {"file": p.place.file, "line": p.place.line, "column": p.place.column, "message": p.message}
+            for p in state.problems
+        ],
+        "rules": sum(len(policy.rules) for policy in document.policies) if document else 0,
+        "vms": len(document.inventory.vms) if document else 0,
+    }
+
+
+def _waiting(engine: Engine) -> Iterator[str]:
+    """Everything that keeps the newest policy from being in force everywhere, in the operator's words."""
+    yield from _waiting_for_policy(engine)
+    for name, remote in sorted(engine.remotes.items()):
+        if remote.database is None:
+            yield f"OVSDB {name}: {remote.error}"
+        elif remote.error is not None:
+            yield f"OVSDB {name} is lost: {remote.error}; what it told last stays in force"
+    if not engine.topology.bridges:
+        yield "no bridge is known"
+    namesakes = Counter(bridge.name for bridge in engine.topology.bridges)
+    for bridge in engine.topology.bridges:
+        called = bridge.name if namesakes[bridge.name] == 1 else f"{bridge.name} of {bridge.host}"
+        yield from (f"bridge {called} {what}" for what in _waiting_for_bridge(engine, bridge))
+
+
+def _waiting_for_policy(engine: Engine) -> Iterator[str]:
+    policy = engine.policy
+    if policy.document:
+        kept = "the last good one stays in force"
+    else:
+        kept = "bridges keep what they had, and where that was nothing, nothing is allowed"
+    if not policy.seen:
+        yield "the policy has not been read yet"
+    elif policy.problems:
+        more = f" and {len(policy.problems) - 1} more" if len(policy.problems) > 1 else ""
+        yield f"the policy was refused: {policy.problems[0]}{more}; {kept}"
+
+
+def _waiting_for_bridge(engine: Engine, bridge: Bridge) -> Iterator[str]:
+    session = _session(engine, bridge)
+    if bridge.dpid is None:
+        yield "has no datapath id of its own: is its ovs-vswitchd running?"
+    elif session is None:
+        yield "is not connected"
+    elif not _in_force(engine, bridge, session):
+        yield f"is {_progress(engine, session)}"
+    if bridge.fail_mode != "secure":
+        yield "would open without us: its fail_mode is not secure yet"
+    if bridge.in_band:
+        yield "lets frames of in-band control pass: it is not disabled yet"
+    for port in bridge.ports:
+        if isinstance(port, VnicPort) and port.zone is None:
+            yield f"has a port without conntrack zone yet: {port.name}"
+        elif isinstance(port, IsolatedPort) and port.code == REFUSED:
+            yield f"has a port that stays shut: {port.name}: {port.reason}"
+
+
+def _progress(engine: Engine, session: Session) -> str:
+    """What a bridge is doing that does not enforce the newest of everything."""
+    if session.error is not None:
+        return f"{session.state.value}: {session.error}"
+    if not session.ready:
+        return session.state.value
+    if engine.policy.document is None and session.was_ours:
+        return "keeping the policy that it had"
+    return "waiting for what is not known yet"
+
+
+def _session(engine: Engine, bridge: Bridge) -> Session | None:
+    return engine.sessions.get(bridge.dpid) if bridge.dpid is not None else None
+
+
+def _in_force(engine: Engine, bridge: Bridge, session: Session) -> bool:
+    assert bridge.dpid is not None
+    return session.ready and session.in_force is not None and engine.wanted.get(bridge.dpid) is not None
+
+
+def _bridge(engine: Engine, bridge: Bridge) -> Status:
+    session = _session(engine, bridge)
+    revision = engine.policy.document.revision if engine.policy.document else None
+    return {
+        "name": bridge.name,
+        "host": bridge.host,
+        "dpid": f"{bridge.dpid:016x}" if bridge.dpid is not None else None,
+        "connected": session is not None,
+        "state": session.state.value if session else "not connected",
+        "wanted": revision,
+        "in_force": session.in_force if session else None,
+        "error": session.error if session else None,
+        "flows": len(session.installed) if session else None,
+        "flow_mods": session.flow_mods if session else 0,
+        "bundles": session.bundles if session else 0,
+        "refusals": session.refusals if session else 0,
+        "foreign_removed": session.foreign_removed if session else 0,
+        "uplinks": [_uplink(port) for port in bridge.uplinks],
+    }
+
+
+def _uplink(port: UplinkPort) -> Status:
+    return {"port": port.name, "kind": port.kind, "members": [name for name, _ in port.members]}
+
+
+def _vnics(engine: Engine, bridge: Bridge) -> Iterator[Status]:
+    session = _session(engine, bridge)
+    for port in bridge.ports:
+        if isinstance(port, VnicPort):
+            state, why = _vnic_state(engine, bridge, port, session)
+            yield {
+                "bridge": bridge.name,
+                "port": port.name,
+                "vnic": port.vnic.name,
+                "vm": port.vnic.vm,
+                "state": state,
+                "reason": why,
+                "mac": port.vnic.mac,
+                "addresses": [str(prefix) for prefix in port.vnic.addresses],
+                "network": port.vnic.network,
+                "vlan": port.vlan,
+                "zone": port.zone,
+                "labels": dict(port.vnic.labels),
+            }
+        elif isinstance(port, IsolatedPort):
+            yield {
+                "bridge": bridge.name,
+                "port": port.name,
+                "vnic": port.who,
+                "state": "isolated",
+                "reason": port.reason,
+                "code": port.code,
+            }
+
+
+def _vnic_state(engine: Engine, bridge: Bridge, port: VnicPort, session: Session | None) -> tuple[str, str | None]:
+    if port.vnic.trusted:
+        return "trusted", "out of the firewall by the inventory's word"
+    if session is None:
+        return "pending", "its bridge is not connected"
+    if port.zone is None:
+        return "pending", "it has no conntrack zone yet"
+    if not _in_force(engine, bridge, session):
+        return "pending", f"its bridge is {_progress(engine, session)}"
+    if not port.vnic.addresses:
+        return "enforced", "it has no address: nothing but DHCP passes"
+    return "enforced", None

@@ -1,0 +1,285 @@
+"""The OpenFlow side: effects become messages, answers become facts. Nothing is decided here.
+
+Ryu reads and writes the connections; flow-mods are packed by `policy.flows.wire`, and the flows that a switch tells are
+taken as bytes and unpacked there too, because Ryu's own decoder knows neither the conntrack tuple fields nor haste.
+
+Nothing here waits: Ryu's ``send`` does when a switch does not read, and whoever waited there would be the worker of all
+switches, or Ryu's own event loop. So each message is sent by a green thread of its own, of which a connection has at
+most a few: the session asks for nothing more until it has an answer or gives the connection up.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ryu.lib import hub
+from ryu.ofproto import ofproto_v1_4 as ofp
+from ryu.ofproto import ofproto_v1_4_parser as parser
+
+from policy.flows import wire
+from policy.flows.flow import Flow
+from policy.flows.tables import TABLES
+from policy.flows.text import flow_text
+from ryu_apps.facts import (
+    BundleDone,
+    BundleRefused,
+    Fact,
+    FlowsRead,
+    ReadFailed,
+    ReadFlows,
+    SendBundle,
+    SwitchDown,
+    SwitchUp,
+)
+
+LOG = logging.getLogger(__name__)
+
+ATOMIC = ofp.OFPBF_ATOMIC | ofp.OFPBF_ORDERED
+NXT_CT_FLUSH_ZONE = 29
+# Errors about nothing that we know of which one connection may log.
+MAX_COMPLAINTS = 10
+
+
+class RawEntries:
+    """Stands in for Ryu's class of one flow-statistics entry: takes all the bytes of a reply at once, unread."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.length = len(data)
+
+    @classmethod
+    def parser(cls, buf: bytes, offset: int) -> RawEntries:
+        return cls(bytes(buf[offset:]))
+
+
+parser.OFPFlowStatsReply.cls_stats_body_cls = RawEntries
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One OpenFlow connection: what was sent on it and is not answered yet."""
+
+    datapath: Any
+    number: int
+    # The bundle on its way (0: none), and the session's number for it.
+    bundle: int = 0
+    serial: int = 0
+    committing: bool = False
+    # By xid, the flow that a message of the last bundle was about: errors name the xid of what they refuse.
+    sent: dict[int, Flow | None] = field(default_factory=dict)
+    read_xid: int | None = None
+    entries: list[wire.Installed] = field(default_factory=list)
+    complaints: int = 0
+
+
+class Switches:
+    """All connections. ``emit`` takes facts; it must only put them into a queue."""
+
+    def __init__(self, emit: Callable[[Fact], None], spawn: Callable[..., object] = hub.spawn) -> None:
+        self._emit = emit
+        self._spawn = spawn
+        # A bridge that has two controllers configured which are both us, or whose old connection has not been found
+        # dead yet, is connected several times. The newest connection is used; the others wait in its place.
+        self._connections: dict[int, list[Connection]] = {}
+        self._numbers = itertools.count(1)
+
+    def up(self, datapath: Any) -> None:  # noqa: ANN401 (Ryu's Datapath is untyped)
+        """A connection is ready."""
+        connections = self._connections.setdefault(datapath.id, [])
+        if connections:
+            LOG.warning(
+                "bridge %016x: connected from %s, though also from %s; using the newest connection",
+                datapath.id,
+                datapath.address,
+                connections[-1].datapath.address,
+            )
+        connections.append(Connection(datapath, next(self._numbers)))
+        self._emit(SwitchUp(datapath.id, connections[-1].number))
+
+    def down(self, datapath: Any) -> None:  # noqa: ANN401
+        """A connection has ended."""
+        connections = self._connections.get(datapath.id, [])
+        connection = next((each for each in connections if each.datapath is datapath), None)
+        if connection is None:
+            return
+        used = connection is connections[-1]
+        connections.remove(connection)
+        if used:
+            self._emit(SwitchDown(datapath.id, connection.number))
+        if not connections:
+            del self._connections[datapath.id]
+        elif used:
+            # What this one was told when it was in use may be long ago: it begins anew.
+            connections[-1] = Connection(connections[-1].datapath, next(self._numbers))
+            self._emit(SwitchUp(datapath.id, connections[-1].number))
+
+    def _find(self, dpid: int, session: int) -> Connection | None:
+        connections = self._connections.get(dpid)
+        return connections[-1] if connections and connections[-1].number == session else None
+
+    def _heard_on(self, message: Any) -> Connection | None:  # noqa: ANN401
+        connections = self._connections.get(message.datapath.id)
+        return connections[-1] if connections and connections[-1].datapath is message.datapath else None
+
+    # --- sending
+
+    def read(self, effect: ReadFlows) -> None:
+        """Ask for all flows."""
+        connection = self._find(effect.dpid, effect.session)
+        if connection is None:
+            return
+        request = parser.OFPFlowStatsRequest(
+            connection.datapath, 0, ofp.OFPTT_ALL, ofp.OFPP_ANY, ofp.OFPG_ANY, 0, 0, parser.OFPMatch()
+        )
+        message = _packed(connection, request)
+        connection.read_xid, connection.entries = request.xid, []
+        self._post(connection, message)
+
+    def send(self, effect: SendBundle) -> None:
+        """Send a bundle, up to its closing. It is committed when the switch has confirmed that, without complaint.
+
+        To commit at once would be wrong: where OVS cannot read one message of a bundle, it says so, leaves it out, and
+        commits the others.
+        """
+        connection = self._find(effect.dpid, effect.session)
+        if connection is None:
+            return
+        connection.serial = effect.serial
+        connection.bundle = effect.serial & 0x7FFFFFFF or 1
+        connection.committing = False
+        connection.sent = {}
+        messages = [self._flush_zone(connection, zone) for zone in effect.forget]
+        messages.append(self._control(connection, ofp.OFPBCT_OPEN_REQUEST))
+        for message in self._changes(connection, effect):
+            messages.append(wire.bundle_add(connection.bundle, ATOMIC, message))
+        messages.append(self._control(connection, ofp.OFPBCT_CLOSE_REQUEST))
+        self._post(connection, b"".join(messages))
+
+    def _changes(self, connection: Connection, effect: SendBundle) -> Iterator[bytes]:
+        for entry in effect.foreign:
+            xid = self._xid(connection, None)
+            yield wire.raw_delete(entry.table, entry.priority, entry.raw_match, xid)
+        for flow in effect.remove:
+            yield wire.flow_mod(flow, self._xid(connection, flow), wire.DELETE_STRICT)
+        for flow in effect.add:
+            yield wire.flow_mod(flow, self._xid(connection, flow))
+        if effect.unlearn:
+            yield wire.empty_table(TABLES["LEARNED"].number, self._xid(connection, None))
+
+    def _xid(self, connection: Connection, flow: Flow | None) -> int:
+        datapath = connection.datapath
+        datapath.xid = (datapath.xid + 1) & ofp.MAX_XID
+        connection.sent[datapath.xid] = flow
+        return int(datapath.xid)
+
+    def _control(self, connection: Connection, kind: int) -> bytes:
+        message = parser.OFPBundleCtrlMsg(connection.datapath, connection.bundle, kind, ATOMIC, [])
+        packed = _packed(connection, message)
+        connection.sent[message.xid] = None
+        return packed
+
+    def _flush_zone(self, connection: Connection, zone: int) -> bytes:
+        # nicira-ext.h, struct nx_zone_id: six bytes of padding, then the zone.
+        message = parser.OFPExperimenter(connection.datapath, wire.NICIRA, NXT_CT_FLUSH_ZONE, struct.pack("!6xH", zone))
+        packed = _packed(connection, message)
+        connection.sent[message.xid] = None
+        return packed
+
+    def _post(self, connection: Connection, data: bytes) -> None:
+        self._spawn(connection.datapath.send, data)
+
+    def disconnect(self, dpid: int, session: int) -> None:
+        """Close a connection; `down` follows."""
+        connection = self._find(dpid, session)
+        if connection is not None:
+            self._spawn(connection.datapath.close)
+
+    # --- hearing
+
+    def heard_bundle(self, message: Any) -> None:  # noqa: ANN401
+        """An answer about a bundle: it is closed, so commit it; or committed."""
+        connection = self._heard_on(message)
+        if connection is None or not connection.bundle or message.bundle_id != connection.bundle:
+            return
+        if message.type == ofp.OFPBCT_CLOSE_REPLY and not connection.committing:
+            connection.committing = True
+            self._post(connection, self._control(connection, ofp.OFPBCT_COMMIT_REQUEST))
+        elif message.type == ofp.OFPBCT_COMMIT_REPLY and connection.committing:
+            connection.bundle, connection.sent = 0, {}
+            self._emit(BundleDone(message.datapath.id, connection.number, connection.serial))
+
+    def heard_error(self, message: Any) -> None:  # noqa: ANN401
+        """An error: about something of ours, else only worth a line in the log."""
+        connection = self._heard_on(message)
+        if connection is None:
+            return
+        text = _error_text(message)
+        if message.xid in connection.sent:
+            # With the first error a bundle is over; what follows (about its commit, say) is the same refusal.
+            if connection.bundle:
+                self._give_up(connection, text, connection.sent[message.xid])
+        elif message.xid == connection.read_xid:
+            self._unreadable(connection, text)
+        elif connection.complaints < MAX_COMPLAINTS:
+            connection.complaints += 1
+            LOG.warning("bridge %016x: %s, about nothing that is on its way", message.datapath.id, text)
+
+    def _give_up(self, connection: Connection, text: str, flow: Flow | None) -> None:
+        dpid = connection.datapath.id
+        where = f"{text}: {flow_text(flow)}" if flow is not None else text
+        LOG.error("bridge %016x: bundle %d refused: %s", dpid, connection.serial, where)
+        if not connection.committing:
+            self._post(connection, self._control(connection, ofp.OFPBCT_DISCARD_REQUEST))
+        connection.bundle = 0
+        self._emit(BundleRefused(dpid, connection.number, connection.serial, where, flow))
+
+    def heard_flows(self, message: Any) -> None:  # noqa: ANN401
+        """A part of the answer to `read`."""
+        connection = self._heard_on(message)
+        if connection is None or connection.read_xid is None or message.xid != connection.read_xid:
+            return
+        try:
+            for body in message.body:
+                connection.entries += wire.decode_flow_stats(body.data)
+        except Exception as error:  # whatever a switch may tell: it is that bridge's trouble, and no other's
+            self._unreadable(connection, f"its flows cannot be read: {error}")
+            return
+        if not message.flags & ofp.OFPMPF_REPLY_MORE:
+            entries, connection.entries = tuple(connection.entries), []
+            connection.read_xid = None
+            self._emit(FlowsRead(message.datapath.id, connection.number, entries))
+
+    def _unreadable(self, connection: Connection, text: str) -> None:
+        LOG.error("bridge %016x: %s", connection.datapath.id, text)
+        connection.read_xid, connection.entries = None, []
+        self._emit(ReadFailed(connection.datapath.id, connection.number, text))
+
+
+def _packed(connection: Connection, message: Any) -> bytes:  # noqa: ANN401
+    connection.datapath.set_xid(message)
+    message.serialize()
+    return bytes(message.buf)
+
+
+# The names of error codes, by error type (OpenFlow 1.4, 7.5.4).
+_CODE_PREFIXES = {
+    ofp.OFPET_BAD_REQUEST: "OFPBRC_",
+    ofp.OFPET_BAD_ACTION: "OFPBAC_",
+    ofp.OFPET_BAD_INSTRUCTION: "OFPBIC_",
+    ofp.OFPET_BAD_MATCH: "OFPBMC_",
+    ofp.OFPET_FLOW_MOD_FAILED: "OFPFMFC_",
+    ofp.OFPET_BUNDLE_FAILED: "OFPBFC_",
+}
+
+
+def _error_text(message: Any) -> str:  # noqa: ANN401
+    if message.type == ofp.OFPET_EXPERIMENTER:
+        return f"OpenFlow error of vendor {message.experimenter:#x}, type {message.exp_type}"
+    prefix = _CODE_PREFIXES.get(message.type)
+    names = [name for name, value in vars(ofp).items() if prefix and name.startswith(prefix) and value == message.code]
+    return f"OpenFlow error {names[0]}" if names else f"OpenFlow error type {message.type}, code {message.code}"

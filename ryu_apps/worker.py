@@ -1,0 +1,140 @@
+"""The one worker: drains the queue of facts in batches, asks the engine, carries its effects out.
+
+An exception here is a defect that nobody could have handled: it is logged with its facts and ends the process. The
+switches keep enforcing what they have.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from ryu.lib import hub
+
+from policy.flows.tables import TABLES
+from ryu_apps.engine import Engine
+from ryu_apps.facts import (
+    Disconnect,
+    Effect,
+    Fact,
+    Later,
+    NamePrefixes,
+    ReadFlows,
+    SecureBridge,
+    SendBundle,
+    WriteZones,
+)
+from ryu_apps.ovsdb import OvsdbClient
+from ryu_apps.status import Status, status_of, troubles
+from ryu_apps.switches import Switches
+
+LOG = logging.getLogger(__name__)
+
+# The address fields that our tables match by prefix, by table number.
+PREFIXES = {table.number: table.prefixes for table in TABLES.values() if table.prefixes}
+
+# Characters of a defect's facts that are logged: a snapshot of a database is a fact too.
+MAX_DOING = 10_000
+# Facts of one batch: enough to swallow a burst, few enough that the first is acted on soon.
+BATCH = 1000
+EXIT_DEFECT = 70
+
+
+def end_of_process(doing: str) -> NoReturn:
+    """Logs the exception being handled, and ends the process."""
+    LOG.critical("defect while handling %s; the switches keep what they enforce", doing[:MAX_DOING], exc_info=True)
+    logging.shutdown()
+    os._exit(EXIT_DEFECT)
+
+
+class Worker:
+    """Holds the queue between those who hear and the engine, and tells those who wait when something has changed."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.switches = Switches(self.put)
+        self.databases: Mapping[str, OvsdbClient] = {}
+        self.status: Status = status_of(engine)
+        self._logged: frozenset[str] = frozenset()
+        self._queue: Any = hub.Queue()
+        self._busy = False
+        self._changed = hub.Event()
+
+    def put(self, fact: Fact) -> None:
+        """Take a fact from whoever heard it; returns at once."""
+        self._queue.put(fact)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        hub.spawn(self._run)
+
+    def wait_for_change(self, timeout: float) -> None:
+        """Return when a batch has been handled, or after ``timeout`` seconds."""
+        self._changed.wait(timeout)
+
+    @property
+    def idle(self) -> bool:
+        """True if no fact waits to be handled, and the status tells of all that were."""
+        return not self._busy and bool(self._queue.empty())
+
+    def _run(self) -> None:
+        batch: list[Fact] = []
+        try:
+            while True:
+                batch = [self._queue.get()]
+                self._busy = True
+                while len(batch) < BATCH and not self._queue.empty():
+                    batch.append(self._queue.get())
+                for effect in self.engine.handle(batch):
+                    self._carry_out(effect)
+                self.status = status_of(self.engine)
+                self._log_troubles()
+                self._busy = False
+                self._changed.set()
+                self._changed = hub.Event()
+                # The queue may never run dry: the others must get their turn all the same.
+                hub.sleep(0)
+        except Exception:
+            end_of_process(repr(batch))
+
+    def _log_troubles(self) -> None:
+        """What is shut or contradictory is a line in the log when that begins, and when it ends."""
+        now = frozenset(troubles(self.status))
+        for trouble in sorted(now - self._logged):
+            LOG.warning("%s", trouble)
+        for trouble in sorted(self._logged - now):
+            LOG.info("no longer: %s", trouble)
+        self._logged = now
+
+    def _carry_out(self, effect: Effect) -> None:
+        carry: Mapping[type, Callable[[Any], None]] = {
+            ReadFlows: self.switches.read,
+            SendBundle: self._send,
+            Disconnect: self._disconnect,
+            Later: self._later,
+            WriteZones: lambda e: self.databases[e.remote].write_zones(dict(e.zones)),
+            SecureBridge: self._secure,
+            NamePrefixes: lambda e: self.databases[e.remote].name_prefixes(e.uuid, PREFIXES),
+        }
+        carry[type(effect)](effect)
+
+    def _send(self, effect: SendBundle) -> None:
+        LOG.info(
+            "bridge %016x: bundle %d: +%d -%d flows", effect.dpid, effect.serial, len(effect.add), len(effect.remove)
+        )
+        if effect.foreign:
+            LOG.warning("bridge %016x: removing %d flows that are not ours", effect.dpid, len(effect.foreign))
+        self.switches.send(effect)
+
+    def _disconnect(self, effect: Disconnect) -> None:
+        LOG.error("bridge %016x: %s; disconnecting", effect.dpid, effect.why)
+        self.switches.disconnect(effect.dpid, effect.session)
+
+    def _later(self, effect: Later) -> None:
+        hub.spawn_after(effect.seconds, self.put, effect.fact)
+
+    def _secure(self, effect: SecureBridge) -> None:
+        LOG.warning("bridge %s: setting fail_mode=secure and disable-in-band=true, so that it never opens", effect.name)
+        self.databases[effect.remote].set_bridge(effect.uuid)

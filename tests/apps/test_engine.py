@@ -1,0 +1,199 @@
+"""The engine's answers to what can go wrong, one by one. Lists of ordinary states are in `test_states`."""
+
+from dataclasses import replace
+
+import pytest
+
+from policy.flows.cookies import Kind
+from ryu_apps.engine import CAPACITY
+from ryu_apps.facts import (
+    BundleDone,
+    BundleRefused,
+    FlowsRead,
+    GraceOver,
+    PolicyLoaded,
+    ReadFailed,
+    SwitchDown,
+)
+from ryu_apps.session import ANSWER_SECONDS
+from tests.apps.shops import APP, ETH, ONE, OTHER, PORTS, A, B, a, b, flows_of, shop, waiting
+from tests.apps.worlds import World
+
+# --- the start
+
+
+@pytest.mark.parametrize("missing", ["policy", "database", "flows"])
+def test_nothing_is_sent_before_all_is_known(missing):
+    world = World()
+    if missing != "policy":
+        world.policy(ONE)
+    if missing != "database":
+        world.snapshot(a(*PORTS))
+    switch = world.connect(1, silent=missing == "flows")
+    world.run()
+    world.facts.append(GraceOver())
+    world.run()
+    if missing == "database":
+        assert "OVSDB unix:a: not connected yet" in waiting(world)
+    assert world.sent() == 0 and not switch.flows
+    assert world.status()["enforced"] is False
+
+
+def test_a_late_database_is_waited_for_and_no_longer_than_the_grace():
+    world = World((A, B))
+    world.policy(ONE)
+    world.snapshot(a(*PORTS))
+    world.connect(1)
+    world.connect(11)
+    world.run()
+    assert world.sent() == 0
+    world.facts.append(GraceOver())
+    world.run()
+    assert world.holds_wanted(1) and not world.switches[11].flows
+    assert world.status()["enforced"] is False
+    assert world.status()["unmanaged"] == [{"dpid": f"{11:016x}"}]
+    world.snapshot(b(ETH, APP))
+    world.run()
+    world.check_settled()
+
+
+def test_a_bridge_that_is_not_ours_is_only_read():
+    world = World(bridges=("other*",))
+    world.policy(ONE)
+    world.snapshot(a(*PORTS))
+    world.connect(1)
+    world.run()
+    assert world.sent() == 0 and world.writes == []
+    assert waiting(world) == "no bridge is known"
+
+
+# --- policies
+
+
+@pytest.mark.parametrize("text", [None, ONE.replace("tcp/8080", "nonsense")])
+def test_without_a_policy_an_empty_bridge_is_shut(text):
+    world = World()
+    world.policy(text)
+    world.snapshot(a(*PORTS))
+    world.connect(1)
+    world.run()
+    assert world.holds_wanted(1) and not flows_of(world.switches[1], Kind.RULE)
+    assert world.status()["bridges"][0]["in_force"] == "none"
+    assert "nothing is allowed" in waiting(world)
+    world.policy(ONE)
+    world.run()
+    world.check_settled()
+
+
+@pytest.mark.parametrize("text", [None, ONE.replace("tcp/8080", "nonsense")])
+def test_without_a_policy_a_bridge_keeps_the_one_it_had(text):
+    before = shop()
+    world = World()
+    world.policy(text)
+    world.snapshot(before.servers[A])
+    switch = world.connect(1, flows=dict(before.switches[1].flows))
+    world.run()
+    assert world.sent() == 0 and switch.flows == before.switches[1].flows
+    assert "bridge br0 is keeping the policy that it had" in waiting(world)
+    assert world.status()["vnics"][0]["state"] == "pending"
+    world.policy(OTHER)
+    world.run()
+    world.check_settled()
+
+
+def test_a_bad_policy_later_changes_nothing_and_the_topology_is_followed_all_the_same():
+    world = shop()
+    world.policy(ONE.replace("tcp/8080", "nonsense"))
+    world.run()
+    assert world.sent() == 1 and "the last good one stays in force" in waiting(world)
+    world.update(a(*PORTS, APP))
+    world.run()
+    assert world.holds_wanted(1) and world.sent() > 1
+    world.policy(ONE)
+    world.run()
+    world.check_settled()
+
+
+def test_more_rules_than_a_table_has_priorities_are_a_refused_policy():
+    world = shop()
+    document = world.document
+    long = replace(document.policies[0], rules=document.policies[0].rules * (CAPACITY // 2 + 1))
+    world.engine.handle([PolicyLoaded(replace(document, policies=(long,), revision="long"))])
+    assert "more than 65,533 rules in tier application" in waiting(world)
+    assert world.engine.policy.document is document
+
+
+# --- connections
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_switch_that_connects_again(kept):
+    world = shop()
+    world.disconnect(1)
+    world.run()
+    assert waiting(world) == "bridge br0 is not connected"
+    if not kept:
+        world.switches[1].flows.clear()
+    zones = set(world.switches[1].forgotten)
+    world.switches[1].forgotten.clear()
+    world.connect(1)
+    world.run()
+    assert world.sent() == (1 if kept else 2)
+    # Where the flows are lost, so may be what the zones were used for.
+    assert set(world.switches[1].forgotten) == (set() if kept else zones)
+    world.check_settled()
+
+
+def test_a_new_connection_before_the_end_of_the_old_one_is_told():
+    world = shop()
+    old = world.switches[1].session
+    world.connect(1)
+    world.run()
+    world.facts.append(SwitchDown(1, old))
+    world.run()
+    assert world.status()["enforced"]
+
+
+def test_news_of_old_sessions_and_of_what_nobody_asked_for_are_ignored():
+    world = shop()
+    now = world.switches[1].session
+    before = dict(world.switches[1].flows)
+    for session in (now - 1, now, now + 1, 0):
+        world.facts += [
+            FlowsRead(1, session, ()),
+            ReadFailed(1, session, "no"),
+            BundleDone(1, session, 99),
+            BundleRefused(1, session, 99, "no"),
+        ]
+        world.run()
+        assert world.status()["enforced"] is True
+    world.facts += [BundleDone(7, 1, 1), ReadFailed(7, 1, "no")]
+    world.run()
+    assert world.sent() == 1 and world.switches[1].flows == before
+
+
+def test_a_switch_that_does_not_answer_is_given_up_and_comes_back():
+    world = World()
+    world.policy(ONE)
+    world.snapshot(a(*PORTS))
+    world.connect(1, silent=True)
+    world.run()
+    world.pass_time(ANSWER_SECONDS - 1)
+    assert world.disconnected == []
+    world.pass_time(2)
+    assert [gone.dpid for gone in world.disconnected] == [1]
+    world.connect(1, silent=False)
+    world.run()
+    world.check_settled()
+    world.switches[1].silent = True
+    world.policy(OTHER)
+    world.run()
+    world.pass_time(ANSWER_SECONDS + 1)
+    assert len(world.disconnected) == 2
+    assert "bridge br0 is not connected" in waiting(world)
+
+
+def test_an_answered_question_times_out_no_more():
+    world = shop()
+    world.pass_time(10 * ANSWER_SECONDS)
+    assert world.disconnected == [] and world.sent() == 1

@@ -1,0 +1,111 @@
+"""The worker and the handlers: a defect is logged with what it was about, and ends the process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAD = """
+from eventlet import monkey_patch
+monkey_patch()
+import logging
+logging.basicConfig()
+from ryu.lib import hub
+from ryu_apps.engine import Engine, EngineSettings
+from ryu_apps.facts import *
+from ryu_apps.worker import Worker
+
+def broken(*_):
+    raise RuntimeError("a defect")
+
+worker = Worker(Engine(EngineSettings(("unix:a",))))
+worker.start()
+"""
+
+
+def run(program):
+    command = [sys.executable, "-W", "ignore", "-c", HEAD + program]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "worker.engine.handle = broken",
+        # An effect that cannot be carried out.
+        "worker.switches.read = broken\nworker.put(SwitchUp(7, 1))",
+    ],
+)
+def test_a_defect_in_the_worker_ends_the_process(program):
+    done = run(f"{program}\nworker.put(GraceOver())\nhub.sleep(20)")
+    assert done.returncode == 70
+    assert "defect while handling [" in done.stderr and "GraceOver()" in done.stderr
+    assert "RuntimeError: a defect" in done.stderr
+
+
+def test_a_defect_in_a_handler_ends_the_process():
+    done = run(
+        """
+from ryu_apps.portcullis import Portcullis
+class EventOFPErrorMsg: msg = None
+app = type("App", (), {"worker": worker})
+worker.switches.heard_error = broken
+Portcullis.on_error(app, EventOFPErrorMsg)
+"""
+    )
+    assert done.returncode == 70
+    assert "defect while handling on_error of type" in done.stderr and "RuntimeError: a defect" in done.stderr
+
+
+def test_who_waits_is_told_when_all_that_was_heard_is_in_the_status():
+    done = run(
+        """
+import time
+assert worker.idle
+began = time.monotonic()
+worker.wait_for_change(0.2)
+assert time.monotonic() - began >= 0.2
+hub.spawn_after(0.2, worker.put, GraceOver())
+worker.wait_for_change(20)
+assert worker.engine.grace_over and worker.idle and time.monotonic() - began < 10
+# Carrying out an effect may let others run: meanwhile nothing is settled.
+seen = []
+def slow(effect):
+    hub.sleep(0.2)
+worker.switches.read = slow
+worker.put(SwitchUp(7, 1))
+hub.sleep(0.1)
+assert not worker.idle and not worker.status["unmanaged"]
+worker.wait_for_change(20)
+assert worker.idle and worker.status["unmanaged"]
+print("fine")
+"""
+    )
+    assert done.stdout == "fine\n", done.stderr
+
+
+def test_what_is_shut_is_logged_once_and_once_when_it_is_not_any_more():
+    done = run(
+        """
+from ryu_apps.ovsdb_facts import OvsdbSnapshot
+from tests.apps.shops import ONE, WEB, A, a
+from tests.apps.worlds import policy_fact
+from tests.topology.builders import P
+logging.getLogger().setLevel(logging.INFO)
+class Client:
+    def write_zones(self, zones): pass
+    def set_bridge(self, uuid): pass
+    def name_prefixes(self, uuid, prefixes): pass
+worker.databases = {A: Client()}
+worker.put(policy_fact(ONE))
+for ports in ((WEB, P("tap-x")), (WEB, P("tap-x")), (WEB,)):
+    worker.put(OvsdbSnapshot(A, a(*ports)))
+    worker.wait_for_change(20)
+"""
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line.split(":", 2)[2] for line in done.stderr.splitlines() if "tap-x" in line]
+    line = "bridge br0: port tap-x is shut: nobody's port: it has no iface-id and is not named as an uplink"
+    assert lines == [line, f"no longer: {line}"]

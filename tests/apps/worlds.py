@@ -1,0 +1,377 @@
+"""A world for the engine: switches that apply bundles to dicts, OVSDB servers that are values, and a clock.
+
+The world hands facts to the engine and carries its effects out, and checks on the way what must hold at every moment:
+each bundle that a switch takes leaves it with exactly what follows from all that the engine had been told by then.
+"""
+
+from __future__ import annotations
+
+import functools
+import heapq
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from policy.errors import PolicyError
+from policy.flows import wire
+from policy.flows.compile import bridge_flows, prepare
+from policy.flows.cookies import Kind, reason
+from policy.flows.flow import Flow, Key
+from policy.load import load_texts
+from ryu_apps.engine import NO_POLICY, Engine, EngineSettings, universe
+from ryu_apps.facts import (
+    BundleDone,
+    BundleRefused,
+    Disconnect,
+    FlowsRead,
+    Later,
+    PolicyLoaded,
+    PolicyRefused,
+    ReadFlows,
+    SecureBridge,
+    SendBundle,
+    SwitchDown,
+    SwitchUp,
+    WriteZones,
+)
+from ryu_apps.ovsdb_facts import OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
+from ryu_apps.status import status_of
+from topology.join import resolve
+from topology.ports import VnicPort
+from topology.rows import COLUMNS, Change, Database, apply_changes
+from topology.zones import ZONE_KEY
+
+UPLINKS = ("eth*",)
+
+
+@functools.cache
+def policy_fact(text):
+    """What the watch would tell of a policy with this text; None: there are no files."""
+    try:
+        return PolicyLoaded(load_texts({} if text is None else {"policy.yaml": text.encode()}))
+    except PolicyError as error:
+        return PolicyRefused(error.problems, missing=text is None)
+
+
+def plain(flows: Mapping[Key, Flow]):
+    """Flows without what may depend on history: of a rule's priority only its place in its table."""
+    places: dict[int, dict[int, int]] = {}
+    for flow in flows.values():
+        if is_rule(flow):
+            places.setdefault(flow.table.number, {})[flow.priority] = 0
+    for found in places.values():
+        found.update({priority: -place for place, priority in enumerate(sorted(found))})
+    return {
+        (
+            flow.table.name,
+            places[flow.table.number][flow.priority] if is_rule(flow) else flow.priority,
+            flow.match,
+            flow.actions,
+            flow.cookie,
+        )
+        for flow in flows.values()
+    }
+
+
+def is_rule(flow):
+    why = reason(flow.cookie)
+    return why is not None and why.kind is Kind.RULE
+
+
+@dataclass
+class Switch:
+    """A bridge's OpenFlow side. ``refuse``: the flow of a bundle that it names when it refuses it, and why."""
+
+    dpid: int
+    flows: dict[Key, Flow] = field(default_factory=dict)
+    foreign: list[wire.Installed] = field(default_factory=list)
+    session: int | None = None
+    silent: bool = False
+    refuse: object = None
+    bundles: list[SendBundle] = field(default_factory=list)
+    forgotten: list[int] = field(default_factory=list)
+
+    def told(self):
+        """Its flows as its statistics tell them."""
+        ours = (
+            wire.Installed(flow.table.number, flow.priority, flow.cookie, wire.encode_match(flow.match), flow, 0, 0)
+            for flow in self.flows.values()
+        )
+        return (*ours, *self.foreign)
+
+    def take(self, bundle: SendBundle):
+        """All of a bundle, or None of it and the refusal."""
+        self.forgotten += bundle.forget
+        if self.refuse is not None and (refusal := self.refuse(bundle)) is not None:
+            return refusal
+        for flow in bundle.remove:
+            del self.flows[flow.key]
+        self.flows.update({flow.key: flow for flow in bundle.add})
+        for entry in bundle.foreign:
+            self.foreign.remove(entry)
+        # A flow of ours takes the place of a foreign one with its key.
+        self.foreign = [entry for entry in self.foreign if entry.flow is None or entry.flow.key not in self.flows]
+        self.bundles.append(bundle)
+        return None
+
+
+class World:
+    """An engine and all around it. Facts wait in ``facts`` until `run`."""
+
+    def __init__(self, remotes=("unix:a",), one_by_one=False, **settings):
+        self.engine = Engine(EngineSettings(tuple(remotes), UPLINKS, **settings))
+        self.one_by_one = one_by_one
+        self.switches: dict[int, Switch] = {}
+        # What each server holds, and what of it the engine has been told.
+        self.servers: dict[str, Database] = {}
+        self.told: dict[str, Database] = {}
+        self.reachable: set[str] = set()
+        self.refuse_writes: str | None = None
+        self.writes: list = []
+        self.document = None
+        self.facts: list = []
+        self.now = 0.0
+        self.timers: list = []
+        self.disconnected: list[Disconnect] = []
+        self._numbers = itertools.count(1)
+
+    # --- what happens
+
+    def policy(self, text):
+        self.facts.append(policy_fact(text))
+
+    def snapshot(self, database: Database):
+        """A server is (again) connected, and holds this, and the zones that were written into it."""
+        self.servers[database.remote] = self.with_writes(database)
+        self.reachable.add(database.remote)
+        self.facts.append(OvsdbSnapshot(database.remote, self.servers[database.remote]))
+
+    def update(self, database: Database):
+        """A server's rows become these; only what differs is told, in one transaction."""
+        old = self.servers[database.remote]
+        new = self.servers[database.remote] = self.with_writes(database)
+        changes = [
+            Change(table, uuid, new.row(table, uuid))
+            for table in COLUMNS
+            for uuid in sorted({*_rows(old, table), *_rows(new, table)})
+            if old.row(table, uuid) != new.row(table, uuid)
+        ]
+        if changes:
+            self.facts.append(OvsdbUpdated(database.remote, tuple(changes)))
+
+    def lose(self, remote, why="closed by the server"):
+        self.reachable.discard(remote)
+        self.facts.append(OvsdbLost(remote, why))
+
+    def connect(self, dpid, **state) -> Switch:
+        """A switch connects (again); it has kept its flows."""
+        switch = self.switches.setdefault(dpid, Switch(dpid))
+        for name, value in state.items():
+            setattr(switch, name, value)
+        switch.session = next(self._numbers)
+        self.facts.append(SwitchUp(dpid, switch.session))
+        return switch
+
+    def disconnect(self, dpid):
+        switch = self.switches.get(dpid)
+        if switch is not None and switch.session is not None:
+            self.facts.append(SwitchDown(dpid, switch.session))
+            switch.session = None
+
+    def pass_time(self, seconds):
+        """Timers that become due, one after the other."""
+        end = self.now + seconds
+        while self.timers and self.timers[0][0] <= end:
+            self.now, _, fact = heapq.heappop(self.timers)
+            self.facts.append(fact)
+            self.run()
+        self.now = end
+
+    # --- the engine's turn
+
+    def run(self):
+        """Hand over all facts, and carry out what is wanted, until nothing is left to be told."""
+        for _ in range(1000):
+            if not self.facts:
+                return self
+            batch, self.facts = (self.facts[:1], self.facts[1:]) if self.one_by_one else (self.facts, [])
+            for fact in batch:
+                self._note(fact)
+            for effect in self.engine.handle(batch):
+                self._carry_out(effect)
+            status = status_of(self.engine)
+            assert status["enforced"] is not bool(status["waiting_for"])
+            if status["enforced"]:
+                self.check_enforced()
+        raise AssertionError("it does not come to rest")
+
+    def _note(self, fact):
+        match fact:
+            case PolicyLoaded(document):
+                self.document = document
+            case OvsdbSnapshot(remote, database):
+                self.told[remote] = database
+            case OvsdbUpdated(remote, changes):
+                self.told[remote] = apply_changes(self.told[remote], changes)
+
+    def _carry_out(self, effect):
+        match effect:
+            case Later(seconds, fact):
+                heapq.heappush(self.timers, (self.now + seconds, next(self._numbers), fact))
+            case ReadFlows(dpid, session):
+                switch = self.switches[dpid]
+                if switch.session == session and not switch.silent:
+                    self.facts.append(FlowsRead(dpid, session, switch.told()))
+            case SendBundle():
+                self._bundle(effect)
+            case Disconnect(dpid):
+                self.disconnected.append(effect)
+                self.disconnect(dpid)
+            case WriteZones(remote, zones):
+                self.writes.append(effect)
+                self._write(remote, "zones", lambda database: _with_zones(database, dict(zones)))
+            case SecureBridge(remote, uuid):
+                self.writes.append(effect)
+                there = uuid in self.servers[remote].bridges
+                self._write(remote, "fail mode", (lambda database: _secured(database, uuid)) if there else None)
+
+    def _bundle(self, bundle):
+        switch = self.switches[bundle.dpid]
+        if switch.session != bundle.session or switch.silent:
+            return
+        refusal = switch.take(bundle)
+        if refusal is None:
+            # Nothing is ever installed but what follows from all that was told by now.
+            assert plain(switch.flows) == self.wanted(bundle.dpid)
+            self.facts.append(BundleDone(bundle.dpid, bundle.session, bundle.serial))
+        else:
+            error, flow = refusal
+            self.facts.append(BundleRefused(bundle.dpid, bundle.session, bundle.serial, error, flow))
+
+    def _write(self, remote, what, change):
+        """A write, as the client does it; ``change`` None: the row is gone."""
+        error = "the row is gone" if change is None else self.refuse_writes
+        if error is None and remote not in self.reachable:
+            error = "the database is not connected"
+        if error is None:
+            self.update(change(self.servers[remote]))
+        else:
+            self.facts.append(OvsdbWriteFailed(remote, what, error))
+
+    def with_writes(self, database):
+        """What an operator puts into a server leaves alone what was written there by us."""
+        old = self.servers.get(database.remote)
+        if old is None:
+            return database
+        zones = {
+            uuid: old.interfaces[uuid].external_ids[ZONE_KEY]
+            for uuid, row in database.interfaces.items()
+            if ZONE_KEY not in row.external_ids
+            and uuid in old.interfaces
+            and ZONE_KEY in old.interfaces[uuid].external_ids
+        }
+        database = _with_zones(database, zones)
+        for uuid, row in old.bridges.items():
+            if uuid in database.bridges and row.other_config:
+                database = _secured(database, uuid)
+        return database
+
+    # --- what must hold
+
+    def wanted(self, dpid):
+        """What the bridge must hold by all that has been told, said by nobody but the compiler."""
+        document = self.document or NO_POLICY
+        topology = resolve(self.told, document.inventory, UPLINKS, self.engine.settings.bridges)
+        # Ports that the switch does not take are the engine's own knowledge; there are tests for them alone.
+        refused = {uuid for _, uuid in self.engine.refused}
+        topology = replace(
+            topology,
+            bridges=tuple(
+                replace(bridge, ports=tuple(_shut_if(port, refused, self.engine) for port in bridge.ports))
+                for bridge in topology.bridges
+            ),
+        )
+        bridge = next(bridge for bridge in topology.bridges if bridge.dpid == dpid)
+        return plain(bridge_flows(prepare(document, universe(document, topology)), bridge, {}))
+
+    def check_enforced(self):
+        """Every managed bridge holds what it must, and nothing is on its way."""
+        for bridge in self.engine.topology.bridges:
+            switch = self.switches[bridge.dpid]
+            assert switch.session is not None or self._waits(SwitchDown, bridge.dpid)
+            assert self.holds_wanted(bridge.dpid)
+
+    def _waits(self, kind, dpid):
+        """True if the engine has not been told yet."""
+        return any(isinstance(fact, kind) and fact.dpid == dpid for fact in self.facts)
+
+    def holds_wanted(self, dpid):
+        """True if the switch has what follows from the last good policy; without one, what shuts everything."""
+        return plain(self.switches[dpid].flows) == self.wanted(dpid)
+
+    def check_settled(self):
+        """Everything is enforced, a fresh engine would change nothing, and hearing it all again changes nothing."""
+        status = status_of(self.engine)
+        assert status["enforced"], status["waiting_for"]
+        sent = self.sent()
+        fresh = World(self.engine.settings.remotes, bridges=self.engine.settings.bridges)
+        fresh.facts = list(self.everything_again(fresh))
+        fresh.run()
+        assert status_of(fresh.engine)["enforced"]
+        assert fresh.sent() == 0, "a fresh engine would send something"
+        self.facts = list(self.everything_again(None))
+        self.run()
+        assert self.sent() == sent, "something was sent though nothing had changed"
+
+    def everything_again(self, fresh):
+        """The facts of now, once more; for another world, with copies of the switches."""
+        yield PolicyLoaded(self.document)
+        for remote, database in self.servers.items():
+            if fresh is not None:
+                fresh.servers[remote] = database
+                fresh.reachable.add(remote)
+            yield OvsdbSnapshot(remote, database)
+        for dpid, switch in self.switches.items():
+            if switch.session is not None:
+                if fresh is not None:
+                    fresh.switches[dpid] = Switch(dpid, dict(switch.flows), list(switch.foreign))
+                    fresh.switches[dpid].session = 1
+                    yield SwitchUp(dpid, 1)
+                else:
+                    switch.session = next(self._numbers)
+                    yield SwitchUp(dpid, switch.session)
+
+    def sent(self):
+        return sum(len(switch.bundles) for switch in self.switches.values())
+
+    def status(self):
+        return status_of(self.engine)
+
+
+def _shut_if(port, refused, engine):
+    if isinstance(port, VnicPort) and port.interface_uuid in refused:
+        return next(
+            found
+            for bridge in engine.topology.bridges
+            for found in bridge.isolated
+            if found.interface_uuid == port.interface_uuid
+        )
+    return port
+
+
+def _rows(database, table):
+    names = {"Open_vSwitch": "switches", "Bridge": "bridges", "Port": "ports", "Interface": "interfaces"}
+    return getattr(database, names[table])
+
+
+def _with_zones(database, zones):
+    rows = dict(database.interfaces)
+    for uuid, zone in zones.items():
+        if uuid in rows:
+            rows[uuid] = replace(rows[uuid], external_ids={**rows[uuid].external_ids, ZONE_KEY: str(zone)})
+    return replace(database, interfaces=rows)
+
+
+def _secured(database, uuid):
+    row = replace(database.bridges[uuid], fail_mode="secure", other_config={"disable-in-band": "true"})
+    return replace(database, bridges={**database.bridges, uuid: row})

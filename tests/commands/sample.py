@@ -1,0 +1,88 @@
+"""A small network and policy, and what a controller says of them: made by the engine itself, so it cannot drift."""
+
+from dataclasses import replace
+
+from policy.commands.live import live_vnics
+from policy.load import load_texts
+from policy.model import Document
+from ryu_apps.engine import Engine, EngineSettings
+from ryu_apps.facts import BundleDone, FlowsRead, PolicyLoaded, PolicyRefused, SendBundle, SwitchUp
+from ryu_apps.ovsdb_facts import OvsdbSnapshot
+from ryu_apps.status import status_of
+from tests.topology.builders import P, database, vnic
+from topology.export import node_link
+from topology.graph import build
+
+# The policy of docs/commands.md and docs/status.md.
+SHOP = """\
+version: 1
+networks:
+  prod: {vlan: 10}
+vms:
+  web-1: {labels: {role: web}, network: prod, addresses: [10.0.0.11, "2001:db8::11"]}
+  db-1:  {labels: {role: db},  network: prod, addresses: [10.0.0.21]}
+groups:
+  web:    {match: "role == web"}
+  db:     {match: "role == db"}
+  office: {cidrs: 192.0.2.0/24}
+services:
+  https: tcp/443
+policies:
+  - name: shop
+    rules:
+      - {name: clients, allow: [https, icmp/echo], from: any, to: web}
+      - {name: web-db, allow: tcp/3306, from: web, to: db}
+      - {deny: any, from: office, to: db}
+"""
+REMOTE = "unix:/var/run/openvswitch/db.sock"
+DPID = 0x0000_5254_0000_00A1
+
+
+def document() -> Document:
+    return load_texts({"shop.yaml": SHOP.encode()})
+
+
+def network():
+    """The database: web-1 and db-1, an uplink, and a port that nobody knows."""
+    made = database(
+        vnic("tap1", "web-1", "52:54:00:00:00:01", tag=10, portcullis_zone="101"),
+        vnic("tap2", "db-1", "52:54:00:00:00:02", tag=10, portcullis_zone="102"),
+        P("eth1"),
+        P("tap9"),
+        remote=REMOTE,
+        dpid=DPID,
+    )
+    settled = {uuid: replace(row, other_config={"disable-in-band": "true"}) for uuid, row in made.bridges.items()}
+    return replace(made, bridges=settled)
+
+
+def engine(*more, connect=True):
+    """An engine that has the policy and the database, and a bridge that has done all it was told; then ``more``."""
+    it = Engine(EngineSettings((REMOTE,), uplinks=("eth*",)))
+    facts = [PolicyLoaded(document()), OvsdbSnapshot(REMOTE, network())]
+    if connect:
+        facts += [SwitchUp(DPID, 1), FlowsRead(DPID, 1, ())]
+    effects = it.handle(facts)
+    for effect in effects:
+        if isinstance(effect, SendBundle):
+            it.handle([BundleDone(DPID, 1, effect.serial)])
+    it.handle(more)
+    return it
+
+
+def status_page(it=None):
+    """As ryu_apps.http answers."""
+    status = status_of(it or engine())
+    return {**status, "policy": {**status["policy"], "path": "/etc/portcullis", "being_written": []}}
+
+
+def topology_page(it=None):
+    return node_link(build((it or engine()).topology))
+
+
+def refused_page(*problems):
+    return status_page(engine(PolicyRefused(tuple(problems))))
+
+
+def live():
+    return live_vnics(status_page(), document())

@@ -1,0 +1,33 @@
+"""What holds for every level of tests."""
+
+import os
+
+import pytest
+
+# The laboratory's fixtures serve the live tests and the scenarios alike; tests that do not ask for them pay nothing.
+pytest_plugins = ("tests.lab_fixtures",)
+
+# In CI a test that did not run is a test that failed.
+NOT_RUN = ("skipped", "xfailed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew; review the difference")
+
+
+def _not_run(config: pytest.Config) -> list[str]:
+    if not os.environ.get("CI"):
+        return []
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return [f"{kind}: {report.nodeid}" for kind in NOT_RUN for report in reporter.stats.get(kind, [])]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _not_run(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    for line in _not_run(config):
+        terminalreporter.write_line(f"CI is set, so this is a failure: {line}", red=True)

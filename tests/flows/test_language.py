@@ -1,0 +1,133 @@
+"""What the language says about who enforces a rule, in flows: tenants, scopes, audit, `reject`, trusted vNICs.
+
+The random roads (`test_roads`) say that evaluator and flows agree; these say it in the words of one case each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from policy.evaluate import Connection, Endpoint
+from policy.flows.cookies import Kind, Reason, reason
+from policy.flows.flow import Flow, Resubmit
+from policy.flows.plumbing import ROUTER_ADVERTISEMENT
+from policy.load import load_texts
+from policy.model import ICMPV6, TCP, UDP, Group
+from policy.selectors import parse_selector
+from tests.flows.packets import ip, opening
+from tests.flows.worlds import PLACES, World, address, cidrs, document, mac_of, policy, rule, who
+
+ALL = parse_selector("all()")
+ADDRESSES = {found.id: str(found.addresses[0].network_address) for ports in PLACES.values() for found in ports.values()}
+
+
+def arrives(world: World, source: str, target: str, port: int = 80, **addresses: str) -> bool:
+    """True if the first packet of a connection comes to its target."""
+    world.forget()
+    ends = [addresses.get(name, ADDRESSES.get(name, "192.0.2.5")) for name in (source, target)]
+    first, second = (Endpoint(None, address(text)) for text in ends)
+    packet = opening(Connection(first, second, 4, TCP, 50000, port), mac_of(source), mac_of(target))
+    arrivals, _ = world.send(source, packet, 30 if "lab" in source + target else 10)
+    return target in {arrival.at for arrival in arrivals}
+
+
+def of_tenant(tenant: str, *rules, **more):
+    return replace(policy("theirs", *rules, **more), tenant=tenant)
+
+
+def flows_of_rules(world: World) -> list[Flow]:
+    every = (flow for flows in world.tables.values() for flow in flows.values())
+    return [flow for flow in every if (why := reason(flow.cookie)) is not None and why.kind is Kind.RULE]
+
+
+OPEN_IN = policy("open-in", rule("allow", "any", egress=False))
+
+
+def test_a_tenants_rules_are_enforced_at_its_own_vnics_only():
+    world = World(document(of_tenant("acme", rule("allow", "any"))))
+    assert arrives(world, "web-1", "db-1") and arrives(world, "web-1", "outside") and arrives(world, "outside", "web-1")
+    assert not arrives(world, "web-1", "web-2")  # web-2 is nobody's: its ingress denies
+    assert not arrives(world, "db-2", "web-1")  # beta's: its egress denies
+
+
+def test_a_tenants_groups_select_its_own_vnics_and_any_address():
+    mine = Group("mine", selector=ALL, tenant="acme")
+    world = World(document(of_tenant("acme", rule("allow", "any", (mine,), None, ingress=False)), OPEN_IN))
+    assert arrives(world, "web-1", "web-2") and not arrives(world, "web-2", "web-1")
+    by_address = replace(cidrs("10.0.0.2/32", name="b"), tenant="acme")
+    world = World(document(of_tenant("acme", rule("allow", "any", None, (by_address,))), OPEN_IN))
+    assert arrives(world, "web-1", "web-2") and not arrives(world, "web-1", "db-2")
+
+
+def test_at_narrows_within_the_tenant():
+    world = World(document(of_tenant("acme", rule("allow", "any", at=(who("role == web"),)))))
+    assert arrives(world, "web-1", "outside") and not arrives(world, "db-1", "outside")
+    assert not arrives(world, "web-2", "outside")
+
+
+def test_two_tenants_may_call_rules_alike():
+    world = World(document(of_tenant("acme", rule("allow", "any")), of_tenant("beta", rule("deny", "any"))))
+    assert len({entry.number for entry in world.compiled.rules}) == 2
+    assert arrives(world, "web-1", "outside") and not arrives(world, "db-2", "outside")
+
+
+def test_an_audited_policy_has_no_flows_of_rules():
+    for verdict in ("allow", "deny", "reject", "pass"):
+        audited = replace(policy("a", rule(verdict, "any")), audit=True)
+        assert flows_of_rules(World(document(audited))) == []
+        world = World(document(audited, policy("b", rule("allow", "any"))))
+        assert arrives(world, "web-1", "web-2")
+
+
+def test_reject_is_a_drop_under_the_rules_own_cookie():
+    world = World(document(policy("p", rule("reject", "tcp/80"), rule("allow", "any"))))
+    assert not arrives(world, "web-1", "web-2") and arrives(world, "web-1", "web-2", 81)
+    rejecting = Reason(Kind.RULE, world.compiled.rules[0].number)
+    ends = [flow for flow in flows_of_rules(world) if reason(flow.cookie) == rejecting]
+    assert ends and not any(isinstance(action, Resubmit) for flow in ends for action in flow.actions)
+
+
+def test_scopes_have_their_own_groups_and_owners():
+    lab = cidrs("192.0.2.0/24", scope="lab", name="lab")
+    world = World(document(policy("p", rule("allow", "any", (lab,)))))
+    assert arrives(world, "outside", "lab-1") and not arrives(world, "outside", "web-1")
+    # 10.0.0.7 is a vNIC's in lab only: outside, the address is nobody's.
+    world = World(document(policy("p", rule("allow", "any", (who("role == db"),)))))
+    assert arrives(world, "lab-2", "lab-1")
+    assert not arrives(world, "outside", "web-1", outside="10.0.0.7")
+    assert arrives(world, "outside", "lab-1", outside="10.0.0.7")
+
+
+def test_a_trusted_vnic_is_judged_by_others_only():
+    world = World(document())
+    assert arrives(world, "router", "outside") and arrives(world, "outside", "router")
+    assert not arrives(world, "router", "web-1") and not arrives(world, "web-1", "router")
+    world = World(document(policy("p", rule("allow", "any", (Group("r", vms=("router",)),)))))
+    assert arrives(world, "router", "web-1") and arrives(world, "router", "web-3")
+    assert not arrives(world, "router", "web-1", router="192.0.2.5")  # known by its address, and this is not its own
+
+
+def test_from_policy_text_to_flows():
+    """The same from files: the loader's tenants and scopes are the compiler's."""
+    texts = {
+        "p.yaml": b"version: 1\nnetworks: {prod: {vlan: 10}, lab: {vlan: 30, scope: lab}}\n"
+        b"groups: {offices: {cidrs: 192.0.2.0/24, scope: lab, shared: true}}",
+        "t.yaml": b"tenant: acme\npolicies: [{name: p, rules: [{allow: any, from: provider/offices}]}]",
+    }
+    world = World(load_texts(texts))
+    assert arrives(world, "outside", "lab-1") and not arrives(world, "outside", "lab-2")  # lab-2 is not acme's
+    assert not arrives(world, "outside", "web-1")
+
+
+def test_a_trusted_vnic_may_serve_dhcp_and_advertise_routes():
+    world = World(document())
+    ends = Endpoint(None, address("10.0.0.9")), Endpoint(None, address("10.0.0.1"))
+    offer = opening(Connection(*ends, 4, UDP, 67, 68), mac_of("router"), mac_of("web-1"))
+    arrivals, _ = world.send("router", offer)
+    assert "web-1" in {arrival.at for arrival in arrivals}
+    advertisement = replace(
+        ip("fe80::9", "ff02::1", ICMPV6, ip_ttl=255), eth_dst=0x3333_0000_0001, icmpv6_type=ROUTER_ADVERTISEMENT
+    )
+    for source, heard in (("router", True), ("web-2", False)):
+        arrivals, _ = world.send(source, replace(advertisement, eth_src=mac_of(source)))
+        assert ("web-1" in {arrival.at for arrival in arrivals}) is heard

@@ -1,0 +1,113 @@
+"""The third answer: a real Open vSwitch with the same flows, into which the packets go as bytes.
+
+The walker says where each packet comes out; the switch's ports must say the same, conntrack and all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from policy.evaluate import evaluate
+from policy.flows.packet import ACK, Packet
+from policy.flows.text import flow_text
+from policy.model import ICMP, ICMPV6, TCP, UDP, Verdict
+from tests.flows.frames import frame, tag_of, untagged
+from tests.flows.packets import answer, later, opening, unreachable
+from tests.flows.real import Real
+from tests.flows.strategies import connections, documents, labels
+from tests.flows.worlds import OUTSIDE, PLACES, World, mac_of
+
+UNGUARDED = {"outside", *(found.id for ports in PLACES.values() for found in ports.values() if found.trusted)}
+FEW = settings(max_examples=settings().max_examples // 4, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[Real]:
+    switch = Real()
+    yield switch
+    switch.stop()
+
+
+def place_of(name: str) -> tuple[str, int]:
+    """Bridge and port of a vNIC; the outside's for everybody else."""
+    for where, ports in PLACES.items():
+        for ofport, found in ports.items():
+            if found.id == name:
+                return where, ofport
+    return "left", OUTSIDE
+
+
+def check_same(world: World, real: Real, source: str, packet: Packet, vlan: int) -> None:
+    """A packet comes out of the walker and out of the switch by the same ports, with the same tags, unchanged."""
+    arrivals, walks = world.send(source, packet, vlan)
+    for walk in walks:
+        note("\n".join(["the way:", *map(flow_text, walk.trail)]))
+    sent = replace(packet, vlan_vid=0x1000 | vlan) if source == "outside" else packet
+    data = frame(sent)
+    note(f"the frame: {data.hex()} into {place_of(source)}")
+    came_out = real.send(*place_of(source), data)
+    assert sorted((place_of(arrival.at), arrival.packet.vlan_vid) for arrival in arrivals) == sorted(
+        (where, tag_of(found)) for where, frames in came_out.items() for found in frames
+    )
+    assert all(untagged(found) == untagged(data) for frames in came_out.values() for found in frames)
+
+
+@pytest.mark.timeout(600)
+@FEW
+@given(documents(), labels, st.lists(connections(), min_size=5, max_size=5), documents(), labels)
+def test_walker_and_switch_agree(real, before, labels_before, chosen, after, labels_after):
+    world = World(before, labels_before)
+    real.install(world.tables)
+    established = []
+    for source, target, connection in chosen:
+        real.forget()
+        world.forget()
+        vlan = 30 if "lab" in source + target else 10
+        first = opening(connection, mac_of(source), mac_of(target))
+        steps = [(source, first), (source, first), (target, answer(first)), (source, later(first))]
+        if connection.protocol in (TCP, UDP):
+            steps.insert(2, (target, unreachable(first)))
+        for sender, packet in steps:
+            check_same(world, real, sender, packet, vlan)
+        established.append((source, target, vlan, first))
+    # The last connection is still in the switch's memory.
+    source, target, vlan, first = established[-1]
+    world.install(after, labels_after)
+    real.install(world.tables)
+    for sender, packet in ((source, later(first)), (target, replace(answer(first), tcp_flags=ACK, icmp_id=7))):
+        check_same(world, real, sender, packet, vlan)
+
+
+TRACED = re.compile(r"-> output port is (\d+)")
+
+
+@pytest.mark.timeout(600)
+@FEW
+@given(documents(), labels, st.lists(connections(), min_size=5, max_size=5))
+def test_trace_names_the_vnic_that_the_evaluator_allows(real, policy_document, some_labels, chosen):
+    """`ofproto/trace` with conntrack's answers told to it: a new connection, and an invalid packet of it."""
+    world = World(policy_document, some_labels)
+    real.install(world.tables)
+    for source, target, connection in chosen:
+        where, ofport = place_of(target)
+        if where != place_of(source)[0] or UNGUARDED & {source, target}:
+            continue
+        asked = replace(
+            connection,
+            source=replace(connection.source, vnic=world.vnic(source)),
+            destination=replace(connection.destination, vnic=world.vnic(target)),
+        )
+        allowed = evaluate(policy_document, asked).verdict is Verdict.ALLOW
+        first = opening(connection, mac_of(source), mac_of(target))
+        new = real.trace(*place_of(source), frame(first), ("trk,new", "trk,new"))
+        note(new)
+        assert [int(port) for port in TRACED.findall(new)] == ([ofport] if allowed else [])
+        if connection.protocol in (TCP, UDP, ICMP, ICMPV6):
+            invalid = real.trace(*place_of(source), frame(first), ("trk,inv", "trk,inv"))
+            assert not TRACED.findall(invalid)

@@ -1,0 +1,81 @@
+"""Every example of docs/policy.md does what the page says.
+
+Fences say what a block is: `yaml policy` loads by itself, `yaml file=NAME` is one file of the page's running example
+and `yaml tenants=NAME` of the one with tenants, `yaml refused` fails with just the messages of the `text` block after
+it, and `json portcullis explain …` (`json tenants explain …`) is the answer about a running example.
+"""
+
+import json
+import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from policy.errors import PolicyError
+from policy.evaluate import evaluate
+from policy.load import load_texts
+from policy.model import Tier
+from policy.question import decision_json, parse_question
+from policy.selectors import ATTRIBUTES
+
+PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
+BLOCKS = [
+    (match[1], match[2], PAGE.count("\n", 0, match.start()) + 1)
+    for match in re.finditer(r"^```([^\n]+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+]
+EXAMPLES = {
+    example: {info.removeprefix(begin): text.encode() for info, text, _ in BLOCKS if info.startswith(begin)}
+    for example, begin in (("portcullis", "yaml file="), ("tenants", "yaml tenants="))
+}
+
+
+def blocks(begin):
+    return [pytest.param(info, text, id=f"line {line}") for info, text, line in BLOCKS if info.startswith(begin)]
+
+
+def with_version(text):
+    return text if "version:" in text else text + "version: 1\n"
+
+
+def test_every_block_is_of_a_known_kind():
+    kinds = [re.sub(r"=.*| explain .*", "", info) for info, _, _ in BLOCKS]
+    assert set(kinds) == {
+        *("yaml policy", "yaml file", "yaml tenants", "yaml refused", "text"),
+        *("json portcullis", "json tenants"),
+    }
+    assert kinds.count("text") == kinds.count("yaml refused") > 3
+
+
+@pytest.mark.parametrize(("info", "text"), blocks("yaml policy"))
+def test_examples_load(info, text):
+    assert load_texts({"policy.yaml": with_version(text).encode()})
+
+
+REFUSED = [
+    pytest.param(text, expected, id=f"line {line}")
+    for (info, text, line), (_, expected, _) in pairwise(BLOCKS)
+    if info == "yaml refused"
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), REFUSED)
+def test_mistakes_are_told_in_these_words(text, expected):
+    with pytest.raises(PolicyError) as raised:
+        load_texts({"policy.yaml": with_version(text).encode()})
+    assert str(raised.value) == expected.rstrip("\n")
+
+
+@pytest.mark.parametrize(("info", "text"), blocks("json"))
+def test_questions_are_answered_so(info, text):
+    _, example, _, *words = shlex.split(info)
+    options = dict(zip(words[::2], words[1::2], strict=True))
+    document = load_texts(EXAMPLES[example])
+    asked = parse_question(document, options["--from"], options["--to"], options["--service"])
+    assert json.dumps(decision_json(evaluate(document, asked)), indent=2) == text.rstrip("\n")
+
+
+def test_the_page_names_what_there_is():
+    for name in [*ATTRIBUTES, *(tier.label for tier in Tier)]:
+        assert f"`{name}`" in PAGE, name

@@ -1,0 +1,84 @@
+"""Rows from columns, and changes that add up."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from topology.rows import (
+    COLUMNS,
+    MAX_TEXT,
+    BridgeRow,
+    Change,
+    Database,
+    InterfaceRow,
+    PortRow,
+    SwitchRow,
+    apply_changes,
+    make_row,
+    parse_datapath_id,
+)
+
+
+def test_rows_are_made_of_columns():
+    assert make_row("Bridge", "b", {"name": "br0", "datapath_id": ["00000000000000ff"], "ports": ["p2", "p1"]}) == (
+        BridgeRow("b", "br0", 255, None, {}, ("p1", "p2"))
+    )
+    assert make_row("Port", "p", {"name": "eth0", "tag": [10], "trunks": [7, 5], "interfaces": ["i"]}) == (
+        PortRow("p", "eth0", 10, (5, 7), None, None, ("i",))
+    )
+    assert make_row(
+        "Open_vSwitch", "s", {"external_ids": {"hostname": "hv1", "rundir": "x"}, "ovs_version": ["3.1"]}
+    ) == (SwitchRow("s", "hv1", None, "3.1"))
+
+
+def test_only_what_we_need_of_an_interface_is_kept():
+    columns = {
+        "name": "tap1",
+        "type": "gre",
+        "ofport": [3],
+        "external_ids": {"iface-id": "x", "secret": "y"},
+        "options": {"remote_ip": "192.0.2.1", "psk": "hush"},
+        "error": [],
+    }
+    assert make_row("Interface", "i", columns) == InterfaceRow(
+        "i", "tap1", "gre", 3, {"iface-id": "x"}, None, {"remote_ip": "192.0.2.1"}
+    )
+
+
+def test_an_ofport_of_minus_one_is_none():
+    assert [make_row("Interface", "i", {"name": "x", "ofport": n}).ofport for n in ([], [-1], [5])] == [None, None, 5]
+
+
+def test_long_text_is_cut_but_seen_to_be_too_long():
+    row = make_row("Interface", "i", {"name": "x", "external_ids": {"iface-id": "y" * 10**6}})
+    assert len(row.external_ids["iface-id"]) == MAX_TEXT + 1
+
+
+def test_datapath_ids():
+    assert parse_datapath_id("0000000000000010") == 16
+    assert [parse_datapath_id(text) for text in (None, "", "10", "x" * 16, "0" * 16)] == [None] * 5
+
+
+@given(st.sampled_from(sorted(COLUMNS)), st.data())
+def test_missing_columns_do_no_harm(table, data):
+    columns = data.draw(st.sets(st.sampled_from(COLUMNS[table])))
+    assert make_row(table, "u", {column: [] if column not in ("external_ids", "options", "other_config") else {}
+                                 for column in columns}).uuid == "u"  # fmt: skip
+
+
+def test_changes_add_up():
+    one, two = InterfaceRow("i", "a"), InterfaceRow("i", "b")
+    database = apply_changes(Database("unix:a"), [Change("Interface", "i", one)])
+    assert database.interfaces == {"i": one}
+    later = apply_changes(database, [Change("Interface", "i", two), Change("Bridge", "b", None)])
+    assert later.interfaces == {"i": two}
+    assert database.interfaces == {"i": one}
+    assert apply_changes(later, [Change("Interface", "i", None)] * 2).interfaces == {}
+    assert apply_changes(later, []) is later
+    assert later.row("Interface", "i") == two
+    assert later.row("Port", "i") is None
+
+
+def test_the_host_is_the_hostname_else_the_system_id_else_the_remote():
+    assert Database("unix:a", {"s": SwitchRow("s", "hv1", "uuid")}).host == "hv1"
+    assert Database("unix:a", {"s": SwitchRow("s", None, "uuid")}).host == "uuid"
+    assert Database("unix:a").host == "unix:a"

@@ -1,0 +1,111 @@
+"""Conntrack zones: unique, stable, never somebody else's."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.topology.builders import database, join, vnic
+from topology.inventory import Inventory
+from topology.rows import Change, Database, InterfaceRow, apply_changes
+from topology.zones import MAX_ZONE, ZONE_KEY, assign, holders, parse_zone
+
+
+@pytest.mark.parametrize(("text", "zone"), [("1", 1), ("65535", 65535), ("4711", 4711)])
+def test_zones_that_can_be_read(text, zone):
+    assert parse_zone(text) == zone
+
+
+@pytest.mark.parametrize("text", [None, "", "0", "65536", "-1", "01", "1 ", "+1", "٣", "1e3", "x", "9" * 5000])
+def test_zones_that_cannot(text):
+    assert parse_zone(text) is None
+
+
+def switch(zones, missing_ofport=()):
+    """A database and its vNIC ports; ``zones`` are texts or None by port."""
+    ports = []
+    for number, (name, text) in enumerate(zones.items()):
+        ids = {} if text is None else {"portcullis_zone": text}
+        mac = f"52:54:00:00:{number >> 8:02x}:{number & 255:02x}"
+        ports.append(vnic(name, f"id-{name}", mac, ofport=None if name in missing_ofport else 0, **ids))
+    rows = database(*ports)
+    return rows, list(join(rows, inventory=Inventory()).vnic_ports)
+
+
+def written(rows, zones):
+    """The database after the zones have been written."""
+    return apply_changes(
+        rows,
+        [
+            Change(
+                "Interface",
+                uuid,
+                InterfaceRow(
+                    uuid,
+                    rows.interfaces[uuid].name,
+                    "",
+                    rows.interfaces[uuid].ofport,
+                    {**rows.interfaces[uuid].external_ids, ZONE_KEY: str(zone)},
+                ),
+            )
+            for uuid, zone in zones.items()
+        ],
+    )
+
+
+def test_what_ovsdb_holds_is_kept():
+    rows, ports = switch({"a": "5", "b": "6"})
+    assert [port.zone for port in ports] == [5, 6]
+    assert assign(rows, ports) == {}
+
+
+def test_a_port_without_zone_gets_one_that_nobody_holds():
+    rows, ports = switch({"a": None, "b": "6"})
+    assert [port.zone for port in ports] == [None, 6]
+    given_ = assign(rows, ports)
+    assert set(given_) == {"i-a"}
+    assert given_["i-a"] != 6
+
+
+def test_the_zone_of_an_interface_that_is_down_is_not_given_away():
+    rows, ports = switch({"a": None})
+    zone = assign(rows, ports)["i-a"]
+    rows, ports = switch({"a": None, "b": str(zone)}, missing_ofport=["b"])
+    assert [port.name for port in ports] == ["a"]
+    assert assign(rows, ports)["i-a"] != zone
+
+
+def test_one_holder_keeps_a_duplicate():
+    rows, ports = switch({"a": "5", "b": "5"})
+    assert [port.zone for port in ports] == [5, None]
+    assert set(assign(rows, ports)) == {"i-b"}
+
+
+def test_of_two_holders_the_one_that_is_up_keeps_it():
+    ports = switch({"a": "5", "b": "5"}, missing_ofport=["a"])[1]
+    assert [(port.name, port.zone) for port in ports] == [("b", 5)]
+
+
+@given(st.dictionaries(st.text("abcdef", min_size=1, max_size=3), st.sampled_from([None, "1", "2", "65535", "x", "0"])))
+def test_zones_are_unique_and_settle_at_once(zones):
+    rows, ports = switch(zones)
+    rows = written(rows, assign(rows, ports))
+    ports = list(join(rows, inventory=Inventory()).vnic_ports)
+    held = [port.zone for port in ports]
+    assert None not in held
+    assert len(set(held)) == len(held)
+    assert assign(rows, ports) == {}
+
+
+def test_a_zone_given_back_is_not_the_next_one_given():
+    seen = set()
+    for number in range(50):
+        rows, ports = switch({f"tap{number}": None})
+        seen.update(assign(rows, ports).values())
+    assert len(seen) == 50
+
+
+def test_a_switch_full_of_zones_gives_none():
+    ports = switch({"a": None})[1]
+    full = {str(n): InterfaceRow(str(n), str(n), external_ids={ZONE_KEY: str(n)}) for n in range(1, MAX_ZONE + 1)}
+    assert len(holders(Database("unix:a", interfaces=full))) == MAX_ZONE
+    assert assign(Database("unix:a", interfaces=full), ports) == {}

@@ -1,0 +1,160 @@
+"""What the join of OVSDB and inventory says about each bridge: its ports, each of one of three kinds, and findings.
+
+These are the values that flows are compiled from. `topology.join.resolve` makes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from topology.vnic import Vnic
+
+# OVSDB's number of a bridge's own port (OFPP_LOCAL of OpenFlow 1.0); OpenFlow 1.1 and later write it 0xfffffffe.
+OFPORT_LOCAL = 65534
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something the operator should know. ``where`` is ``host``, ``host/bridge`` or ``host/bridge/port``.
+
+    ``code`` is stable and short, for metrics and tests; ``message`` is for people.
+    """
+
+    code: str
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class VnicPort:
+    """A port with a vNIC behind it. ``vlan`` is 0 for an untagged port (then frames carry no tag at all).
+
+    ``zone`` is the conntrack zone that OVSDB holds for it; None until one is written (see `topology.zones`).
+    ``vnic.mac`` is never None here. ``vnic.trusted`` takes the port out of the firewall.
+    """
+
+    name: str
+    ofport: int
+    vlan: int
+    vnic: Vnic
+    zone: int | None
+    interface_uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkPort:
+    """A port to the outside world; several ``members`` (interface name, ofport) make it a bond.
+
+    VLANs are those of ovs-vswitchd.conf.db(5), table Port, brought into one form:
+
+    ===============  ===========  ======================================  =============
+    vlan_mode        native_vlan  trunks                                  tagged_native
+    ===============  ===========  ======================================  =============
+    access           tag (or 0)   ``()``                                  False
+    trunk            None         as stated, None: all                    False
+    native-tagged    tag (or 0)   as stated plus native, None: all        True
+    native-untagged  tag (or 0)   as stated plus native, None: all        False
+    ===============  ===========  ======================================  =============
+
+    With ``native_vlan`` None a frame without tag is in VLAN 0. `carries`, `vlan_of` and `tags` say what follows.
+    ``kind`` is ``patch``, ``tunnel`` or ``uplink``; ``peer`` is a patch port's other end (an interface's name).
+    A member's ofport may be `OFPORT_LOCAL`.
+    """
+
+    name: str
+    kind: str
+    members: tuple[tuple[str, int], ...]
+    native_vlan: int | None = None
+    trunks: tuple[int, ...] | None = None
+    tagged_native: bool = False
+    bond_mode: str | None = None
+    peer: str | None = None
+
+    def carries(self, vlan: int) -> bool:
+        """True if frames of the VLAN may come and go here."""
+        if vlan == self.native_vlan:
+            return True
+        if self.trunks is None:
+            # OVS takes VLAN 0 off a port whose frames without tag belong to another VLAN.
+            return vlan != 0 or not self.native_vlan
+        return vlan in self.trunks
+
+    def vlan_of(self, tag: int | None) -> int | None:
+        """The VLAN of a frame that comes in with this 802.1Q tag (None or 0: no tag); None: it is dropped."""
+        if not tag:
+            vlan = self.native_vlan or 0
+            return vlan if self.carries(vlan) else None
+        if self.trunks == ():
+            # An access port: frames with a tag do not belong here.
+            return None
+        return tag if self.carries(tag) else None
+
+    def tags(self, vlan: int) -> bool:
+        """True if a frame of the VLAN, which the port carries, goes out with a tag."""
+        return vlan != 0 and (vlan != self.native_vlan or self.tagged_native)
+
+
+@dataclass(frozen=True, slots=True)
+class IsolatedPort:
+    """A shut interface and why. ``name`` is the interface's; ``ofport`` None: there is nothing to shut yet.
+
+    ``code`` is stable (metrics, tests), ``reason`` is for people; ``who`` is the vNIC as far as one is known.
+    """
+
+    name: str
+    ofport: int | None
+    reason: str
+    who: str | None
+    code: str
+    interface_uuid: str | None = None
+
+
+Port = VnicPort | UplinkPort | IsolatedPort
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """A bridge of a host. ``remote`` names the database it is in.
+
+    ``dpid`` None: not known, or not its own (see findings); such a bridge cannot be reached by OpenFlow. ``in_band`` is
+    OVS's default, which lets its own flows (ARP, DHCP, the controller's TCP) pass before ours.
+    """
+
+    remote: str
+    uuid: str
+    host: str
+    name: str
+    dpid: int | None
+    fail_mode: str | None
+    in_band: bool
+    ports: tuple[Port, ...]
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def vnic_ports(self) -> Iterator[VnicPort]:
+        return (port for port in self.ports if isinstance(port, VnicPort))
+
+    @property
+    def uplinks(self) -> Iterator[UplinkPort]:
+        return (port for port in self.ports if isinstance(port, UplinkPort))
+
+    @property
+    def isolated(self) -> Iterator[IsolatedPort]:
+        return (port for port in self.ports if isinstance(port, IsolatedPort))
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """All bridges, sorted by host, name and UUID; ports sorted by name. ``findings`` repeats those of the bridges
+    and adds the ones that belong to no single bridge."""
+
+    bridges: tuple[Bridge, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def vnic_ports(self) -> Iterator[VnicPort]:
+        return (port for bridge in self.bridges for port in bridge.vnic_ports)

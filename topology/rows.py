@@ -1,0 +1,261 @@
+"""The rows of the Open_vSwitch database that the firewall looks at, as frozen values, and how changes add up.
+
+Only the columns that decide something are kept; meanings are those of ovs-vswitchd.conf.db(5). What comes from outside
+is bounded here in size and number; what it means, and whether it is well-formed, is judged in `topology.join`, which
+reports a bad value at its port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+# Longer text is cut to one character more than this, so that whoever judges it can still see that it was too long.
+MAX_TEXT = 4096
+
+# The keys of Interface.external_ids that mean something to us; all others are left in the database.
+INTERFACE_KEYS = frozenset(
+    {
+        "iface-id",
+        "vm-id",
+        "attached-mac",
+        "iface-status",
+        "xs-vif-uuid",
+        "xs-vm-uuid",
+        "vm-name",
+        "tenant",
+        "labels",
+        "addresses",
+        "role",
+        "portcullis-zone",
+    }
+)
+BRIDGE_KEYS = frozenset({"disable-in-band"})
+SWITCH_KEYS = frozenset({"hostname", "system-id"})
+OPTION_KEYS = frozenset({"peer", "remote_ip"})
+
+# Tables and the columns read of each: what a client of the database has to ask for.
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "Open_vSwitch": ("external_ids", "ovs_version", "bridges"),
+    "Bridge": ("name", "datapath_id", "fail_mode", "other_config", "ports"),
+    "Port": ("name", "tag", "trunks", "vlan_mode", "bond_mode", "interfaces"),
+    "Interface": ("name", "type", "ofport", "external_ids", "error", "options"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchRow:
+    """The one row of table Open_vSwitch: a host. ``bridges`` holds row UUIDs."""
+
+    uuid: str
+    hostname: str | None = None
+    system_id: str | None = None
+    ovs_version: str | None = None
+    bridges: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeRow:
+    """A bridge. ``datapath_id`` is None while OVS has not written one or it is not 16 hexadecimal digits.
+
+    ``fail_mode`` None is OVS's default, standalone. ``other_config`` holds `BRIDGE_KEYS` only; ``ports`` row UUIDs.
+    """
+
+    uuid: str
+    name: str
+    datapath_id: int | None = None
+    fail_mode: str | None = None
+    other_config: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PortRow:
+    """A port of a bridge: one interface, or several in a bond. ``tag`` and ``trunks`` are VLANs; ``interfaces`` UUIDs.
+
+    An empty ``trunks`` means all VLANs where ``vlan_mode`` makes the port a trunk.
+    """
+
+    uuid: str
+    name: str
+    tag: int | None = None
+    trunks: tuple[int, ...] = ()
+    vlan_mode: str | None = None
+    bond_mode: str | None = None
+    interfaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceRow:
+    """An interface. ``ofport`` is None while it has no OpenFlow port: not created yet, or failed (then ``error``).
+
+    ``external_ids`` holds `INTERFACE_KEYS` only, ``options`` `OPTION_KEYS` only (others may be secrets).
+    """
+
+    uuid: str
+    name: str
+    type: str = ""
+    ofport: int | None = None
+    external_ids: Mapping[str, str] = field(default_factory=dict)
+    error: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+Row = SwitchRow | BridgeRow | PortRow | InterfaceRow
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row as it is now; ``row`` None: it is gone. ``table`` is a key of `COLUMNS`."""
+
+    table: str
+    uuid: str
+    row: Row | None
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """All we know of one switch's database. ``remote`` is where it was read, such as ``unix:/run/…/db.sock``.
+
+    The mappings are by row UUID and must not be changed: `apply_changes` makes new ones.
+    """
+
+    remote: str
+    switches: Mapping[str, SwitchRow] = field(default_factory=dict)
+    bridges: Mapping[str, BridgeRow] = field(default_factory=dict)
+    ports: Mapping[str, PortRow] = field(default_factory=dict)
+    interfaces: Mapping[str, InterfaceRow] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        """The switch's hostname, else its system-id, else the remote."""
+        for uuid in sorted(self.switches):
+            row = self.switches[uuid]
+            name = row.hostname or row.system_id
+            if name:
+                return name
+        return self.remote
+
+    def row(self, table: str, uuid: str) -> Row | None:
+        """A row of a table named as in `COLUMNS`, or None."""
+        rows: Mapping[str, Row] = getattr(self, _FIELDS[table])
+        return rows.get(uuid)
+
+
+_FIELDS = {"Open_vSwitch": "switches", "Bridge": "bridges", "Port": "ports", "Interface": "interfaces"}
+
+
+def apply_changes(database: Database, changes: Iterable[Change]) -> Database:
+    """The database after the changes, in their order. The same change twice is the same as once."""
+    tables: dict[str, dict[str, Row]] = {}
+    for change in changes:
+        name = _FIELDS[change.table]
+        rows = tables.get(name)
+        if rows is None:
+            rows = tables[name] = dict(getattr(database, name))
+        if change.row is None:
+            rows.pop(change.uuid, None)
+        else:
+            rows[change.uuid] = change.row
+    fields: dict[str, Any] = dict(tables)
+    return replace(database, **fields) if fields else database
+
+
+def make_row(table: str, uuid: str, columns: Mapping[str, Any]) -> Row:
+    """A row from its columns as an OVSDB client has them: sets and optional values as lists, maps as dicts.
+
+    References are row UUIDs (anything whose ``str`` is one). Missing columns count as empty. An unknown table is a
+    ``KeyError``; no *value* of a known column type makes it fail.
+    """
+    return _MAKERS[table](uuid, columns)
+
+
+def _switch(uuid: str, columns: Mapping[str, Any]) -> SwitchRow:
+    ids = _texts(columns.get("external_ids"), SWITCH_KEYS)
+    return SwitchRow(
+        uuid,
+        hostname=ids.get("hostname") or None,
+        system_id=ids.get("system-id") or None,
+        ovs_version=_text(columns.get("ovs_version")),
+        bridges=_references(columns.get("bridges")),
+    )
+
+
+def _bridge(uuid: str, columns: Mapping[str, Any]) -> BridgeRow:
+    return BridgeRow(
+        uuid,
+        name=_text(columns.get("name")) or "",
+        datapath_id=parse_datapath_id(_text(columns.get("datapath_id"))),
+        fail_mode=_text(columns.get("fail_mode")),
+        other_config=_texts(columns.get("other_config"), BRIDGE_KEYS),
+        ports=_references(columns.get("ports")),
+    )
+
+
+def _port(uuid: str, columns: Mapping[str, Any]) -> PortRow:
+    trunks = columns.get("trunks") or ()
+    return PortRow(
+        uuid,
+        name=_text(columns.get("name")) or "",
+        tag=_optional(columns.get("tag")),
+        trunks=tuple(sorted(set(trunks if isinstance(trunks, list | tuple | set) else (trunks,)))),
+        vlan_mode=_text(columns.get("vlan_mode")),
+        bond_mode=_text(columns.get("bond_mode")),
+        interfaces=_references(columns.get("interfaces")),
+    )
+
+
+def _interface(uuid: str, columns: Mapping[str, Any]) -> InterfaceRow:
+    ofport = _optional(columns.get("ofport"))
+    return InterfaceRow(
+        uuid,
+        name=_text(columns.get("name")) or "",
+        type=_text(columns.get("type")) or "",
+        # -1 says that OVS could not create the port, an empty column that it has not tried yet.
+        ofport=ofport if ofport is not None and ofport > 0 else None,
+        external_ids=_texts(columns.get("external_ids"), INTERFACE_KEYS),
+        error=_text(columns.get("error")),
+        options=_texts(columns.get("options"), OPTION_KEYS),
+    )
+
+
+_MAKERS: Mapping[str, Callable[[str, Mapping[str, Any]], Row]] = {
+    "Open_vSwitch": _switch,
+    "Bridge": _bridge,
+    "Port": _port,
+    "Interface": _interface,
+}
+
+
+def parse_datapath_id(text: str | None) -> int | None:
+    """A datapath id as OVS writes it, exactly 16 hexadecimal digits; None for anything else, and for zero."""
+    if text is None or len(text) != 16:
+        return None
+    try:
+        return int(text, 16) or None
+    except ValueError:
+        return None
+
+
+def _optional(value: Any) -> Any:  # noqa: ANN401 (an OVSDB column)
+    """The value of a column that holds at most one: the database client gives a list."""
+    if isinstance(value, list | tuple | set):
+        return next(iter(value), None)
+    return value
+
+
+def _text(value: Any) -> str | None:  # noqa: ANN401 (an OVSDB column)
+    value = _optional(value)
+    return None if value is None else str(value)[: MAX_TEXT + 1] or None
+
+
+def _texts(value: Mapping[str, str] | None, keys: frozenset[str]) -> dict[str, str]:
+    return {key: text[: MAX_TEXT + 1] for key, text in (value or {}).items() if key in keys}
+
+
+def _references(value: Any) -> tuple[str, ...]:  # noqa: ANN401 (an OVSDB column)
+    """Row UUIDs, sorted: sets have no order in OVSDB."""
+    if value is None:
+        return ()
+    return tuple(sorted(str(item) for item in (value if isinstance(value, list | tuple | set) else (value,))))

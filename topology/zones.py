@@ -1,0 +1,70 @@
+"""Conntrack zones: each vNIC's interface has one of its own, kept in OVSDB so that it outlives the controller.
+
+The zone is in ``Interface.external_ids:portcullis-zone``, a number of 1 to 65535 (0 is everybody's default zone),
+unique on its switch: conntrack knows zones by their number for all bridges of a datapath.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+from topology.ports import VnicPort
+from topology.rows import Database, InterfaceRow
+
+ZONE_KEY = "portcullis-zone"
+MAX_ZONE = 65535
+
+
+def parse_zone(text: str | None) -> int | None:
+    """A zone as we write it, decimal without leading zeros; None for anything else."""
+    if text is None or not (text.isascii() and text.isdigit()) or len(text) > 5 or text.startswith("0"):
+        return None
+    zone = int(text)
+    return zone if zone <= MAX_ZONE else None
+
+
+def holders(database: Database) -> dict[str, int]:
+    """The zone of each interface that holds one, by interface UUID.
+
+    Where several hold the same, as a careless copy of external_ids leaves it, an interface that has an OpenFlow port
+    keeps it before one that has not, then the smallest UUID; the others hold none.
+    """
+    found: dict[int, InterfaceRow] = {}
+    for row in database.interfaces.values():
+        zone = parse_zone(row.external_ids.get(ZONE_KEY))
+        if zone is not None:
+            known = found.get(zone)
+            if known is None or _seniority(row) < _seniority(known):
+                found[zone] = row
+    return {row.uuid: zone for zone, row in found.items()}
+
+
+def _seniority(row: InterfaceRow) -> tuple[bool, str]:
+    return row.ofport is None, row.uuid
+
+
+def assign(database: Database, ports: Iterable[VnicPort], reserved: Iterable[int] = ()) -> Mapping[str, int]:
+    """The zones that must be written, by interface UUID: for each of this switch's vNIC ports that holds none.
+
+    A zone that any interface of the switch holds is never given, whether its port is up or not, nor one of
+    ``reserved``: those that were asked for and are not in the database yet. Without free zones
+    (more than 65,535 interfaces) the ports left over get none, and so stay shut.
+
+    A zone that a port had which is gone may still have entries in conntrack. Two things keep the next holder from
+    inheriting them: the search begins at a place that follows from the interface's UUID, so that a zone just given
+    back is met again by a chance of 1 in 65,535 only (for each port ever removed, as long as its entries live); and an
+    entry opens nothing by itself, because policy is evaluated for every packet of a connection, not only for its first.
+    """
+    held = holders(database)
+    taken = set(held.values()).union(reserved)
+    wanted: dict[str, int] = {}
+    for uuid in sorted({port.interface_uuid for port in ports} - held.keys()):
+        if len(taken) >= MAX_ZONE:
+            break
+        zone = int.from_bytes(hashlib.sha256(uuid.encode()).digest()[:4], "big") % MAX_ZONE + 1
+        while zone in taken:
+            zone = zone % MAX_ZONE + 1
+        taken.add(zone)
+        wanted[uuid] = zone
+    return wanted
