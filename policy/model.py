@@ -136,6 +136,20 @@ class Builtins:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What one vNIC may do to its neighbours and to the controller.
+
+    ``connections`` at a time; ``new_connections``, ``broadcasts`` (multicast included) and ``notices`` (packets copied
+    to the controller) a second.
+    """
+
+    connections: int = 100_000
+    new_connections: int = 1000
+    broadcasts: int = 500
+    notices: int = 20
+
+
+@dataclass(frozen=True, slots=True)
 class Assertion:
     """What must hold for all VMs and addresses: ``always``: every such connection goes through, else: none does."""
 

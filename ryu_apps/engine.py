@@ -14,9 +14,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from policy.errors import Problem
-from policy.flows.compile import Compiled, bridge_flows, prepare
+from policy.flows.compile import Compiled, bridge_flows, bridge_meters, prepare, unmetered
 from policy.flows.cookies import Kind, reason
 from policy.flows.flow import Flow, Key
+from policy.flows.meters import Meter
 from policy.flows.placement import HIGHEST, LOWEST
 from policy.model import Builtins, Document, Tier
 from ryu_apps.facts import (
@@ -113,6 +114,7 @@ class Engine:
         self.sessions: dict[int, Session] = {}
         self.topology = Topology()
         self.wanted: dict[int, Mapping[Key, Flow]] = {}
+        self.meters: dict[int, Mapping[int, Meter]] = {}
         # Ports whose flows a switch has refused, and its error: they stay shut until something about them changes.
         self.refused: dict[tuple[int, str], tuple[VnicPort, str]] = {}
         self.grace_over = False
@@ -189,8 +191,8 @@ class Engine:
         if session is None or session.number != fact.session:
             return
         match fact:
-            case FlowsRead(_, _, entries):
-                session.read(entries)
+            case FlowsRead(_, _, entries, meters, most_meters):
+                session.read(entries, meters, most_meters)
             case ReadFailed(_, _, error):
                 self._effects += session.unreadable(error)
             case BundleDone(_, _, serial):
@@ -298,8 +300,10 @@ class Engine:
                 # A bridge that enforces a policy from before our start keeps it until there is one to replace it.
                 continue
             if dpid not in self.wanted:
-                self.wanted[dpid] = bridge_flows(self._compiled, bridge, session.priorities())
-            self._effects += session.change(self.wanted[dpid], self._compiled.document.revision)
+                flows = bridge_flows(self._compiled, bridge, session.priorities())
+                self.wanted[dpid] = flows if session.metered else unmetered(flows)
+                self.meters[dpid] = bridge_meters(bridge) if session.metered else {}
+            self._effects += session.change(self.wanted[dpid], self.meters[dpid], self._compiled.document.revision)
 
     # --- asking
 

@@ -6,10 +6,12 @@ is gone is recognised and dropped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from policy.errors import Problem
 from policy.flows.flow import Flow
+from policy.flows.meters import Meter
 from policy.flows.wire import Installed
 from policy.model import Document
 from ryu_apps.ovsdb_facts import OvsdbFact
@@ -48,11 +50,16 @@ class SwitchDown:
 
 @dataclass(frozen=True, slots=True)
 class FlowsRead:
-    """All flows of the bridge, of ours and of others."""
+    """All flows of the bridge, of ours and of others, and its meters by number (None: not one that we add).
+
+    ``most_meters`` is the highest meter number that the switch takes; 0: it has no meters that we can use.
+    """
 
     dpid: int
     session: int
     entries: tuple[Installed, ...]
+    meters: Mapping[int, Meter | None] = field(default_factory=dict)
+    most_meters: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,7 @@ Fact = (
 
 @dataclass(frozen=True, slots=True)
 class ReadFlows:
-    """Ask a bridge for all its flows."""
+    """Ask a bridge for all its flows and meters."""
 
     dpid: int
     session: int
@@ -126,7 +133,8 @@ class SendBundle:
     """Change a bridge, all or nothing. ``foreign`` are others' flows that stand in our tables, to be removed.
 
     ``forget`` names conntrack zones whose connections must be forgotten first: they get another vNIC.
-    ``unlearn``: forget which MAC lives behind which uplink.
+    ``unlearn``: forget which MAC lives behind which uplink. Meters are added and changed before the flows, and removed
+    after them: OpenFlow takes no meter into a bundle.
     """
 
     dpid: int
@@ -137,9 +145,13 @@ class SendBundle:
     foreign: tuple[Installed, ...] = ()
     forget: tuple[int, ...] = ()
     unlearn: bool = False
+    add_meters: tuple[Meter, ...] = ()
+    change_meters: tuple[Meter, ...] = ()
+    remove_meters: tuple[int, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.add) + len(self.remove) + len(self.foreign) + self.unlearn
+        meters = len(self.add_meters) + len(self.change_meters) + len(self.remove_meters)
+        return len(self.add) + len(self.remove) + len(self.foreign) + self.unlearn + meters
 
 
 @dataclass(frozen=True, slots=True)

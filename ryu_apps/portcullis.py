@@ -100,10 +100,14 @@ class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
         """The switch refuses something."""
         self.worker.switches.heard_error(event.msg)
 
-    @set_ev_cls(ofp_event.EventOFPFlowStatsReply, MAIN_DISPATCHER)
+    @set_ev_cls(
+        [ofp_event.EventOFPFlowStatsReply, ofp_event.EventOFPMeterConfigStatsReply,
+         ofp_event.EventOFPMeterFeaturesStatsReply],
+        MAIN_DISPATCHER,
+    )  # fmt: skip
     @fact_handler
     def on_flows(self, event: Any) -> None:  # noqa: ANN401
-        """A part of a bridge's flows."""
+        """A part of a bridge's flows or meters."""
         self.worker.switches.heard_flows(event.msg)
 
 

@@ -15,6 +15,7 @@ from policy.flows.cookies import Kind, is_ours, reason
 from policy.flows.difference import Difference, difference
 from policy.flows.fields import ETH_SRC
 from policy.flows.flow import Flow, Key
+from policy.flows.meters import HIGHEST_METER, Meter
 from policy.flows.tables import BY_NUMBER, TABLES
 from policy.flows.wire import Installed
 from ryu_apps.facts import Disconnect, Due, Effect, Later, ReadFlows, SendBundle
@@ -40,8 +41,11 @@ class Session:
     number: int
     state: State = State.READING
     installed: Mapping[Key, Flow] = field(default_factory=dict)
+    meters: Mapping[int, Meter | None] = field(default_factory=dict)
+    metered: bool = True
     foreign: tuple[Installed, ...] = ()
     sending: Mapping[Key, Flow] = field(default_factory=dict)
+    sending_meters: Mapping[int, Meter] = field(default_factory=dict)
     sending_revision: str | None = None
     in_force: str | None = None
     serial: int = 0
@@ -64,8 +68,11 @@ class Session:
         self.serial += 1
         return [ReadFlows(self.dpid, self.number), self._due("answer", ANSWER_SECONDS)]
 
-    def read(self, entries: Iterable[Installed]) -> None:
-        """The switch has told all its flows. Ignored if nobody has asked: it would hide what is on its way."""
+    def read(self, entries: Iterable[Installed], meters: Mapping[int, Meter | None], most_meters: int) -> None:
+        """The switch has told all its flows and meters.
+
+        Ignored if nobody has asked: it would hide what is on its way.
+        """
         if self.state is not State.READING:
             return
         ours: dict[Key, Flow] = {}
@@ -81,17 +88,18 @@ class Session:
             else:
                 foreign.append(entry)
         self.installed, self.foreign = ours, tuple(foreign)
+        self.meters, self.metered = meters, most_meters >= HIGHEST_METER
         self.was_ours = bool(ours)
         self.state = State.IDLE
         self.serial += 1
 
-    def change(self, wanted: Mapping[Key, Flow], revision: str) -> list[Effect]:
+    def change(self, wanted: Mapping[Key, Flow], meters: Mapping[int, Meter], revision: str) -> list[Effect]:
         """Bring the switch from what it holds to what is wanted, if it is free."""
         if self.state is not State.IDLE:
             return []
         # After a commit it is the same object: most bridges have nothing to do with most facts.
         changes = Difference() if wanted is self.installed else difference(wanted, self.installed)
-        if not changes and not self.foreign:
+        if not changes and not self.foreign and self.meters == meters:
             self.installed = wanted
             self.in_force = revision
             self.error, self.pause = None, FIRST_PAUSE
@@ -100,7 +108,7 @@ class Session:
         foreign = tuple(entry for entry in self.foreign if entry.flow is None or entry.flow.key not in wanted)
         self.serial += 1
         self.state = State.CHANGING
-        self.sending, self.sending_revision = wanted, revision
+        self.sending, self.sending_meters, self.sending_revision = wanted, meters, revision
         bundle = SendBundle(
             self.dpid,
             self.number,
@@ -110,6 +118,9 @@ class Session:
             foreign,
             tuple(sorted({zone for zone, _ in _holders(wanted) - _holders(self.installed)})),
             any(_is_uplink(flow) for flow in changes.remove) or self._uplinks_replaced(changes.add),
+            tuple(meter for number, meter in meters.items() if number not in self.meters),
+            tuple(m for number, m in meters.items() if number in self.meters and self.meters[number] != m),
+            tuple(number for number in self.meters if number not in meters),
         )
         self.flow_mods += len(bundle)
         self.foreign_removed += len(foreign)
@@ -120,6 +131,7 @@ class Session:
         if self.state is not State.CHANGING or serial != self.serial:
             return False
         self.installed, self.sending, self.foreign = self.sending, {}, ()
+        self.meters = self.sending_meters
         self.in_force = self.sending_revision
         self.state = State.IDLE
         self.bundles += 1

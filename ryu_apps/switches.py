@@ -21,8 +21,9 @@ from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_4 as ofp
 from ryu.ofproto import ofproto_v1_4_parser as parser
 
-from policy.flows import wire
+from policy.flows import meter_wire, wire
 from policy.flows.flow import Flow
+from policy.flows.meters import Meter
 from policy.flows.tables import TABLES
 from policy.flows.text import flow_text
 from ryu_apps.facts import (
@@ -57,7 +58,8 @@ class RawEntries:
         return cls(bytes(buf[offset:]))
 
 
-parser.OFPFlowStatsReply.cls_stats_body_cls = RawEntries
+for _reply in (parser.OFPFlowStatsReply, parser.OFPMeterConfigStatsReply, parser.OFPMeterFeaturesStatsReply):
+    _reply.cls_stats_body_cls = RawEntries
 
 
 @dataclass(slots=True, eq=False)
@@ -72,8 +74,13 @@ class Connection:
     committing: bool = False
     # By xid, the flow that a message of the last bundle was about: errors name the xid of what they refuse.
     sent: dict[int, Flow | None] = field(default_factory=dict)
-    read_xid: int | None = None
+    # What was asked for and has not been told in full: by xid, the multipart type.
+    asked: dict[int, int] = field(default_factory=dict)
     entries: list[wire.Installed] = field(default_factory=list)
+    meters: dict[int, Meter | None] = field(default_factory=dict)
+    most_meters: int = 0
+    # Meters to be removed once the bundle is in force.
+    remove_meters: tuple[int, ...] = ()
     complaints: int = 0
 
 
@@ -129,15 +136,21 @@ class Switches:
     # --- sending
 
     def read(self, effect: ReadFlows) -> None:
-        """Ask for all flows."""
+        """Ask for all flows and meters."""
         connection = self._find(effect.dpid, effect.session)
         if connection is None:
             return
-        request = parser.OFPFlowStatsRequest(
-            connection.datapath, 0, ofp.OFPTT_ALL, ofp.OFPP_ANY, ofp.OFPG_ANY, 0, 0, parser.OFPMatch()
-        )
-        message = _packed(connection, request)
-        connection.read_xid, connection.entries = request.xid, []
+        datapath = connection.datapath
+        requests = {
+            ofp.OFPMP_METER_FEATURES: parser.OFPMeterFeaturesStatsRequest(datapath, 0),
+            ofp.OFPMP_METER_CONFIG: parser.OFPMeterConfigStatsRequest(datapath, 0, ofp.OFPM_ALL),
+            ofp.OFPMP_FLOW: parser.OFPFlowStatsRequest(
+                datapath, 0, ofp.OFPTT_ALL, ofp.OFPP_ANY, ofp.OFPG_ANY, 0, 0, parser.OFPMatch()
+            ),
+        }
+        message = b"".join(_packed(connection, request) for request in requests.values())
+        connection.asked = {request.xid: kind for kind, request in requests.items()}
+        connection.entries, connection.meters, connection.most_meters = [], {}, 0
         self._post(connection, message)
 
     def send(self, effect: SendBundle) -> None:
@@ -153,7 +166,10 @@ class Switches:
         connection.bundle = effect.serial & 0x7FFFFFFF or 1
         connection.committing = False
         connection.sent = {}
+        connection.remove_meters = effect.remove_meters
         messages = [self._flush_zone(connection, zone) for zone in effect.forget]
+        for command, meters in ((meter_wire.ADD, effect.add_meters), (meter_wire.MODIFY, effect.change_meters)):
+            messages += [meter_wire.meter_mod(meter, command, self._xid(connection, None)) for meter in meters]
         messages.append(self._control(connection, ofp.OFPBCT_OPEN_REQUEST))
         for message in self._changes(connection, effect):
             messages.append(wire.bundle_add(connection.bundle, ATOMIC, message))
@@ -211,6 +227,10 @@ class Switches:
             self._post(connection, self._control(connection, ofp.OFPBCT_COMMIT_REQUEST))
         elif message.type == ofp.OFPBCT_COMMIT_REPLY and connection.committing:
             connection.bundle, connection.sent = 0, {}
+            removals = [meter_wire.meter_delete(n, self._xid(connection, None)) for n in connection.remove_meters]
+            if removals:
+                self._post(connection, b"".join(removals))
+            connection.remove_meters = ()
             self._emit(BundleDone(message.datapath.id, connection.number, connection.serial))
 
     def heard_error(self, message: Any) -> None:  # noqa: ANN401
@@ -223,8 +243,12 @@ class Switches:
             # With the first error a bundle is over; what follows (about its commit, say) is the same refusal.
             if connection.bundle:
                 self._give_up(connection, text, connection.sent[message.xid])
-        elif message.xid == connection.read_xid:
-            self._unreadable(connection, text)
+        elif message.xid in connection.asked:
+            if connection.asked[message.xid] == ofp.OFPMP_FLOW:
+                self._unreadable(connection, text)
+            else:
+                # Without an answer about its meters, a switch is taken for one that has none.
+                self._told(connection, message.xid)
         elif connection.complaints < MAX_COMPLAINTS:
             connection.complaints += 1
             LOG.warning("bridge %016x: %s, about nothing that is on its way", message.datapath.id, text)
@@ -239,24 +263,37 @@ class Switches:
         self._emit(BundleRefused(dpid, connection.number, connection.serial, where, flow))
 
     def heard_flows(self, message: Any) -> None:  # noqa: ANN401
-        """A part of the answer to `read`."""
+        """A part of an answer to `read`."""
         connection = self._heard_on(message)
-        if connection is None or connection.read_xid is None or message.xid != connection.read_xid:
+        kind = connection.asked.get(message.xid) if connection is not None else None
+        if connection is None or kind is None:
             return
         try:
             for body in message.body:
-                connection.entries += wire.decode_flow_stats(body.data)
+                if kind == ofp.OFPMP_FLOW:
+                    connection.entries += wire.decode_flow_stats(body.data)
+                elif kind == ofp.OFPMP_METER_CONFIG:
+                    connection.meters.update(meter_wire.decode_meter_configs(body.data))
+                else:
+                    connection.most_meters = meter_wire.decode_most_meters(body.data)
         except Exception as error:  # whatever a switch may tell: it is that bridge's trouble, and no other's
             self._unreadable(connection, f"its flows cannot be read: {error}")
             return
         if not message.flags & ofp.OFPMPF_REPLY_MORE:
-            entries, connection.entries = tuple(connection.entries), []
-            connection.read_xid = None
-            self._emit(FlowsRead(message.datapath.id, connection.number, entries))
+            self._told(connection, message.xid)
+
+    def _told(self, connection: Connection, xid: int) -> None:
+        """One thing that was asked for has been told in full; with the last of them the bridge is known."""
+        del connection.asked[xid]
+        if not connection.asked:
+            entries, meters = tuple(connection.entries), connection.meters
+            connection.entries, connection.meters = [], {}
+            dpid, number = connection.datapath.id, connection.number
+            self._emit(FlowsRead(dpid, number, entries, meters, connection.most_meters))
 
     def _unreadable(self, connection: Connection, text: str) -> None:
         LOG.error("bridge %016x: %s", connection.datapath.id, text)
-        connection.read_xid, connection.entries = None, []
+        connection.asked, connection.entries, connection.meters = {}, [], {}
         self._emit(ReadFailed(connection.datapath.id, connection.number, text))
 
 

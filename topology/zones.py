@@ -1,7 +1,8 @@
 """Conntrack zones: each vNIC's interface has one of its own, kept in OVSDB so that it outlives the controller.
 
-The zone is in ``Interface.external_ids:portcullis-zone``, a number of 1 to 65535 (0 is everybody's default zone),
-unique on its switch: conntrack knows zones by their number for all bridges of a datapath.
+The zone is in ``Interface.external_ids:portcullis-zone``, a number of 1 to 61439 (0 is everybody's default zone),
+unique on its switch: conntrack knows zones by their number for all bridges of a datapath. The zones from 61440 on
+belong to networks, by VLAN: they keep the connections between two vNICs of one bridge.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from topology.ports import VnicPort
 from topology.rows import Database, InterfaceRow
 
 ZONE_KEY = "portcullis-zone"
-MAX_ZONE = 65535
+# The zone of VLAN 0's network; that of VLAN n is n further. The low 12 bits are free, so a switch can fill in the VLAN.
+FIRST_SHARED_ZONE = 0xF000
+MAX_ZONE = FIRST_SHARED_ZONE - 1
 
 
 def parse_zone(text: str | None) -> int | None:
@@ -49,11 +52,11 @@ def assign(database: Database, ports: Iterable[VnicPort], reserved: Iterable[int
 
     A zone that any interface of the switch holds is never given, whether its port is up or not, nor one of
     ``reserved``: those that were asked for and are not in the database yet. Without free zones
-    (more than 65,535 interfaces) the ports left over get none, and so stay shut.
+    (more than 61,439 interfaces) the ports left over get none, and so stay shut.
 
     A zone that a port had which is gone may still have entries in conntrack. Two things keep the next holder from
     inheriting them: the search begins at a place that follows from the interface's UUID, so that a zone just given
-    back is met again by a chance of 1 in 65,535 only (for each port ever removed, as long as its entries live); and an
+    back is met again by a chance of 1 in 61,439 only (for each port ever removed, as long as its entries live); and an
     entry opens nothing by itself, because policy is evaluated for every packet of a connection, not only for its first.
     """
     held = holders(database)

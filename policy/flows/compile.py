@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from policy.flows import fields as f
 from policy.flows.cookies import Kind, cookie
 from policy.flows.floods import flood_flows, flood_identities
-from policy.flows.flow import Flow, FlowError, Key, Load, exact, flow, match, prefix_conditions
+from policy.flows.flow import Flow, FlowError, Key, Limit, Load, Punt, exact, flow, match, prefix_conditions
 from policy.flows.identity import Identities, identify
+from policy.flows.meters import Meter, strangers_meter, vnic_meters
 from policy.flows.placement import place
 from policy.flows.plumbing import fixed_flows, scope_flows
 from policy.flows.rules import NumberedRule, numbered, tier_flows
 from policy.flows.uplinks import all_uplinks_flow, as_uplink, uplink_flows
-from policy.flows.vnics import isolated_flows, vnic_flows
-from policy.model import Document, Side, Tier
+from policy.flows.vnics import isolated_flows, vnic_flows, zone_of
+from policy.model import Document, Limits, Side, Tier
 from topology.ports import Bridge
 from topology.vnic import Vnic
 
@@ -68,6 +69,26 @@ def bridge_flows(compiled: Compiled, bridge: Bridge, held: Mapping[int, int]) ->
     add(tier_flows(compiled.rules, Side.EGRESS, identities, own, priorities))
     add(tier_flows(compiled.rules, Side.INGRESS, identities, arriving, priorities))
     return flows
+
+
+def bridge_meters(bridge: Bridge) -> dict[int, Meter]:
+    """The meters that a bridge's flows need, by number."""
+    firewalled = [port for port in bridge.vnic_ports if port.zone is not None and not port.vnic.trusted]
+    meters = [strangers_meter()]
+    for port in firewalled:
+        meters += vnic_meters(zone_of(port), Limits())
+    return {meter.number: meter for meter in meters}
+
+
+def unmetered(flows: Mapping[Key, Flow]) -> dict[Key, Flow]:
+    """The same for a switch without meters: nothing is limited, and the controller is told nothing.
+
+    An unlimited copy to the controller would let one guest drown it.
+    """
+    return {
+        key: replace(item, actions=tuple(action for action in item.actions if not isinstance(action, Limit | Punt)))
+        for key, item in flows.items()
+    }
 
 
 def placed(rules: Iterable[NumberedRule], held: Mapping[int, int]) -> dict[int, int]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 MARK = 0x7063
-LAYOUT = 1
+LAYOUT = 2
 PREFIX = (MARK << 48) | (LAYOUT << 40)
 PREFIX_MASK = 0xFFFF_FF00_0000_0000
 # Every layout that we ever wrote: a newer controller recognises and replaces an older one's flows.

@@ -32,7 +32,9 @@ def flood_flows(ports: Iterable[VnicPort], identities: Identities) -> Iterator[F
         actions: list[Action] = []
         for block in sorted(blocks):
             actions += [Load(f.BLOCK, block), Resubmit("COPIES")]
-        yield flow("FLOOD", 100, match(exact(f.VLAN, vlan)), (*actions, Resubmit("UPLINKS")), mark)
+        # What follows is nobody's copy any more.
+        outward = (Load(f.ARRIVES, 0), Load(f.DST_VNIC, 0), Resubmit("OUTWARD"))
+        yield flow("FLOOD", 100, match(exact(f.VLAN, vlan)), (*actions, *outward), mark)
         for block, members in sorted(blocks.items()):
             yield from _copies(vlan, block, members, identities, mark)
 
@@ -44,7 +46,7 @@ def _copies(vlan: int, block: int, ports: list[VnicPort], identities: Identities
         for port in ports:
             own = identities.of_vnic[port.vnic.id] | shared
             actions += [
-                Load(f.ZONE, zone_of(port)),
+                Load(f.DST_VNIC, zone_of(port)),
                 Load(f.OUT_PORT, port.ofport),
                 Load(f.DST_ID, identities.number(own)),
                 Resubmit("ARRIVE"),

@@ -78,7 +78,25 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Remember the connection in the zone that `fields.ZONE` holds."""
+    """Remember the connection in the zone that `fields.ZONE` holds, with mark 1: from now on it is not new to us.
+
+    Conntrack calls a connection new until it has been answered; the mark tells its first packet from the others.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Drop the packet if the meter's rate is exceeded. Stands first in a flow (an OpenFlow meter instruction)."""
+
+    meter: int
+
+
+@dataclass(frozen=True, slots=True)
+class Punt:
+    """A copy of the packet to the controller, if the meter's rate allows it; at most ``length`` bytes of it."""
+
+    meter: int
+    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +154,8 @@ class Learn:
 
 
 Action = (
-    Load | Move | Push | Pop | Resubmit | Track | Commit | Output | OutputTo | OutputBond | PushVlan | PopVlan
-    | Conjunction | Learn
+    Load | Move | Push | Pop | Resubmit | Track | Commit | Limit | Punt | Output | OutputTo | OutputBond | PushVlan
+    | PopVlan | Conjunction | Learn
 )  # fmt: skip
 
 
@@ -162,6 +180,14 @@ class Flow:
     @property
     def key(self) -> Key:
         return Key(self.table.number, self.priority, self.match)
+
+
+def refuses(flow: Flow) -> bool:
+    """True if a packet ends at this flow: nothing sends it on, though somebody may be told."""
+    return all(
+        isinstance(action, Load | Punt) or (isinstance(action, Resubmit) and action.table in ("TELL", "TELL_ONCE"))
+        for action in flow.actions
+    )
 
 
 def exact(field: Field, value: int) -> Condition:
@@ -271,6 +297,8 @@ def check(candidate: Flow) -> None:
         for needed in test.field.prerequisites:
             if not any(_implies(test, want) for want in _PREREQUISITES[needed] for test in candidate.match):
                 raise FlowError(f"{where}: a match on {test.field.name} needs one on {needed} beside it")
+    if any(isinstance(action, Limit) for action in candidate.actions[1:]):
+        raise FlowError(f"{where}: a limit stands first")
     for action in candidate.actions:
         if isinstance(action, Resubmit):
             if action.table not in table.jumps:

@@ -16,8 +16,11 @@ from policy.flows.flow import Action, Conjunction, Flow, Resubmit, exact, flow, 
 from policy.flows.identity import Identities, enforcers, matching
 from policy.flows.services import Conditions, service_conditions
 from policy.flows.tables import tier_table
+from policy.flows.telling import tell, tell_once
 from policy.model import Document, Groups, Policy, Rule, Side, Tier, Verdict
 
+# Where a packet goes on that one side allows.
+ALLOWED = {Side.EGRESS: "OTHER_SIDE", Side.INGRESS: "ALLOWED"}
 # How many times the flows of a conjunction a rule may take to be written out.
 WRITTEN_OUT = 2
 
@@ -76,6 +79,10 @@ def rule_flows(
     table = tier_table(side, tier)
     mark = cookie(Kind.RULE, entry.number)
     actions = verdict_actions(rule.verdict, side, tier)
+    if rule.log or rule.verdict is Verdict.REJECT:
+        # Of what passes only the first packet of a connection is told; of what is stopped, everything.
+        stops = rule.verdict in (Verdict.DENY, Verdict.REJECT)
+        actions = (*(tell if stops else tell_once)(Kind.RULE, entry.number, side), *actions)
     for tests, action in _combine(dimensions, entry.number, actions):
         yield flow(table, priority, match(tests), action, mark)
 
@@ -93,7 +100,7 @@ def _identity_conditions(field: f.Field, found: Iterable[int]) -> list[Condition
 def verdict_actions(verdict: Verdict, side: Side, tier: Tier) -> tuple[Action, ...]:
     """What a deciding rule does with the packet."""
     if verdict is Verdict.ALLOW:
-        return (Resubmit("ALLOWED"),)
+        return (Resubmit(ALLOWED[side]),)
     if verdict is Verdict.PASS:
         return (Resubmit(next_table(side, tier)),)
     return ()

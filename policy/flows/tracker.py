@@ -20,6 +20,8 @@ from policy.flows.packet import ACK, SYN, Packet
 from policy.model import ICMP, ICMPV6, SCTP, TCP, UDP
 
 INVALID = f.CT_TRK | f.CT_INV
+# The mark that `flow.Commit` sets.
+REMEMBERED = {f.CT_MARK.name: 1}
 # Types of requests and of their replies; types of errors (RFC 792, RFC 4443).
 _REPLIES = {ICMP: {8: 0, 13: 14, 15: 16}, ICMPV6: {128: 129}}
 _OPENERS = {protocol: frozenset(pairs) for protocol, pairs in _REPLIES.items()}
@@ -68,9 +70,9 @@ class Tracker:
             if answered is None:
                 continue
             if not answered and (syn or (not reply and opening.protocol != TCP)):
-                return self, _says(f.CT_TRK | f.CT_NEW, found)
+                return self, _says(f.CT_TRK | f.CT_NEW, found) | REMEMBERED
             state = f.CT_TRK | f.CT_EST | (f.CT_RPL if reply else 0)
-            return self._with(zone, found, answered or reply), _says(state, found)
+            return self._with(zone, found, answered or reply), _says(state, found) | REMEMBERED
         if not _may_open(packet, opening):
             return self, _says(INVALID)
         return self, _says(f.CT_TRK | f.CT_NEW, opening)
@@ -111,7 +113,7 @@ class Tracker:
         # The error travels against the packet it quotes.
         for found, reply in ((quoted, True), (quoted.reverse(), False)):
             if (zone, found) in self.connections:
-                return _says(f.CT_TRK | f.CT_REL | (f.CT_RPL if reply else 0), found)
+                return _says(f.CT_TRK | f.CT_REL | (f.CT_RPL if reply else 0), found) | REMEMBERED
         return _says(INVALID)
 
     def _with(self, zone: int, opening: Opening, answered: bool) -> Tracker:

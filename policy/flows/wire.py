@@ -22,6 +22,7 @@ from policy.flows.flow import (
     Flow,
     FlowError,
     Learn,
+    Limit,
     Load,
     Match,
     Move,
@@ -30,6 +31,7 @@ from policy.flows.flow import (
     OutputTo,
     Pop,
     PopVlan,
+    Punt,
     Push,
     PushVlan,
     Resubmit,
@@ -43,11 +45,11 @@ FLOW_MOD, BUNDLE_ADD = 14, 34
 ADD, DELETE, DELETE_STRICT = 0, 3, 4
 NO_BUFFER = ANY = 0xFFFFFFFF
 ALL_TABLES = 0xFF
-APPLY_ACTIONS = 4
+APPLY_ACTIONS, METER = 4, 6
 NICIRA = 0x00002320
 # Nicira action subtypes.
 REG_MOVE, REG_LOAD, RESUBMIT_TABLE, BUNDLE, OUTPUT_REG = 6, 7, 14, 12, 15
-STACK_PUSH, STACK_POP, CONJUNCTION, CT, LEARN2 = 27, 28, 34, 35, 45
+STACK_PUSH, STACK_POP, CONJUNCTION, CT, CONTROLLER2, LEARN2 = 27, 28, 34, 35, 37, 45
 OFPP_IN_PORT = 0xFFF8
 # ovs-actions(7), bundle: algorithms; hash field eth_src.
 _ALGORITHMS = {"active_backup": 0, "hrw": 1}
@@ -190,6 +192,10 @@ def _bits(field: Field, bits: int | None = None) -> int:
     return field.offset << 6 | (bits or field.bits) - 1
 
 
+# Inside a commit: set_field 1 -> ct_mark, as OpenFlow 1.4 writes it.
+_MARK_IT = struct.pack("!HHII4x", 25, 16, f.CT_MARK.oxm_class << 16 | f.CT_MARK.oxm_field << 9 | 4, 1)
+
+
 @lru_cache(maxsize=65536)
 def _encode_action(action: Action) -> bytes:
     match action:
@@ -209,7 +215,12 @@ def _encode_action(action: Action) -> bytes:
             return _nicira(CT, struct.pack("!H", 0) + zone + struct.pack("!B3xH", TABLES[table].number, 0))
         case Commit():
             zone = struct.pack("!IH", _name(f.ZONE), _bits(f.ZONE))
-            return _nicira(CT, struct.pack("!H", 1) + zone + struct.pack("!B3xH", 0xFF, 0))
+            return _nicira(CT, struct.pack("!H", 1) + zone + struct.pack("!B3xH", 0xFF, 0) + _MARK_IT)
+        case Punt(meter, length):
+            # nicira-ext.h, struct nx_action_controller2: properties 0 (bytes at most) and 5 (meter)
+            return _nicira(CONTROLLER2, struct.pack("!6xHHH2xHHI", 0, 8, length, 5, 8, meter))
+        case Limit():
+            raise WireError("a limit is an instruction, not an action")
         case Output(port):
             return struct.pack("!HHIH6x", 0, 16, _port32(port), 0)
         case OutputTo(field):
@@ -309,11 +320,11 @@ def _decode_nicira(subtype: int, body: bytes) -> Action:
         return Resubmit(table.name)
     if subtype == CT:
         flags, zone, bits, number, alg = struct.unpack_from("!HIHB3xH", body)
-        if zone != _name(f.ZONE) or bits != _bits(f.ZONE) or alg or any(body[14:]):
+        if zone != _name(f.ZONE) or bits != _bits(f.ZONE) or alg:
             raise WireError("ct action of another shape")
-        if flags == 1 and number == 0xFF:
+        if flags == 1 and number == 0xFF and body[14:] == _MARK_IT:
             return Commit()
-        if flags == 0 and number in BY_NUMBER:
+        if flags == 0 and number in BY_NUMBER and not any(body[14:]):
             return Track(BY_NUMBER[number].name)
         raise WireError("ct action of another shape")
     if subtype == OUTPUT_REG:
@@ -328,6 +339,8 @@ def _decode_nicira(subtype: int, body: bytes) -> Action:
     if subtype == CONJUNCTION:
         clause, of, number = struct.unpack_from("!BBI", body)
         return Conjunction(number, clause, of)
+    if subtype == CONTROLLER2:
+        return _decode_punt(body)
     if subtype == LEARN2:
         _, hard, _, cookie, _, number, _, _, limit, _ = struct.unpack_from("!HHHQHBxHHIH", body)
         if number in BY_NUMBER:
@@ -336,6 +349,14 @@ def _decode_nicira(subtype: int, body: bytes) -> Action:
                 return learn
         raise WireError("learn action of another shape")
     raise WireError(f"Nicira action {subtype}")
+
+
+def _decode_punt(body: bytes) -> Punt:
+    if len(body) == 22:
+        kind, size, length, other, other_size, meter = struct.unpack_from("!6xHHH2xHHI", body)
+        if (kind, size, other, other_size) == (0, 8, 5, 8):
+            return Punt(meter, length)
+    raise WireError("controller action of another shape")
 
 
 def _field(header: int, offset: int) -> Field:
@@ -364,10 +385,31 @@ def flow_mod(flow: Flow, xid: int, command: int = ADD) -> bytes:
     tests = encode_match(flow.match)
     body = b""
     if command == ADD:
-        actions = encode_actions(flow.actions)
-        if actions:
-            body = struct.pack("!HH4x", APPLY_ACTIONS, 8 + len(actions)) + actions
+        body = encode_instructions(flow.actions)
     return _flow_mod(flow.table.number, command, flow.priority, flow.cookie, tests + body, xid)
+
+
+def encode_instructions(actions: tuple[Action, ...]) -> bytes:
+    """The instructions of a flow: its meter, and its actions."""
+    meter = b""
+    if actions and isinstance(actions[0], Limit):
+        meter = struct.pack("!HHI", METER, 8, actions[0].meter)
+        actions = actions[1:]
+    packed = encode_actions(actions)
+    return meter + (struct.pack("!HH4x", APPLY_ACTIONS, 8 + len(packed)) + packed if packed else b"")
+
+
+def _decode_instructions(data: bytes) -> tuple[Action, ...]:
+    limit: tuple[Action, ...] = ()
+    if data[:4] == struct.pack("!HH", METER, 8):
+        limit = (Limit(struct.unpack_from("!I", data, 4)[0]),)
+        data = data[8:]
+    if not data:
+        return limit
+    kind, length = struct.unpack_from("!HH", data)
+    if kind != APPLY_ACTIONS or length != len(data):
+        raise WireError("instructions of another shape")
+    return limit + decode_actions(data[8:])
 
 
 def raw_delete(table: int, priority: int, raw_match: bytes, xid: int) -> bytes:
@@ -433,12 +475,7 @@ def _decode_flow(table: int, priority: int, cookie: int, raw_match: bytes, instr
         return None
     try:
         tests = decode_match(raw_match)
-        actions: tuple[Action, ...] = ()
-        if instructions:
-            kind, length = struct.unpack_from("!HH", instructions)
-            if kind != APPLY_ACTIONS or length != len(instructions):
-                return None
-            actions = decode_actions(instructions[8:])
+        actions = _decode_instructions(instructions)
     except (WireError, struct.error):
         return None
     return Flow(BY_NUMBER[table], priority, tests, actions, cookie)

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 
 from policy.errors import PolicyError
 from policy.flows import wire
-from policy.flows.compile import bridge_flows, prepare
+from policy.flows.compile import bridge_flows, prepare, unmetered
 from policy.flows.cookies import Kind, reason
-from policy.flows.flow import Flow, Key
+from policy.flows.flow import Flow, Key, Limit, Punt
+from policy.flows.meters import HIGHEST_METER, Meter
 from policy.load import load_texts
 from ryu_apps.engine import NO_POLICY, Engine, EngineSettings, universe
 from ryu_apps.facts import (
@@ -85,6 +86,8 @@ class Switch:
     dpid: int
     flows: dict[Key, Flow] = field(default_factory=dict)
     foreign: list[wire.Installed] = field(default_factory=list)
+    meters: dict[int, Meter] = field(default_factory=dict)
+    most_meters: int = HIGHEST_METER
     session: int | None = None
     silent: bool = False
     refuse: object = None
@@ -104,6 +107,9 @@ class Switch:
         self.forgotten += bundle.forget
         if self.refuse is not None and (refusal := self.refuse(bundle)) is not None:
             return refusal
+        for meter in (*bundle.add_meters, *bundle.change_meters):
+            assert (meter.number in self.meters) is (meter in bundle.change_meters)
+            self.meters[meter.number] = meter
         for flow in bundle.remove:
             del self.flows[flow.key]
         self.flows.update({flow.key: flow for flow in bundle.add})
@@ -111,6 +117,11 @@ class Switch:
             self.foreign.remove(entry)
         # A flow of ours takes the place of a foreign one with its key.
         self.foreign = [entry for entry in self.foreign if entry.flow is None or entry.flow.key not in self.flows]
+        for number in bundle.remove_meters:
+            del self.meters[number]
+        # A switch takes no flow that names a meter which is not there, and removes those whose meter goes.
+        named = {a.meter for flow in self.flows.values() for a in flow.actions if isinstance(a, Limit | Punt)}
+        assert named <= self.meters.keys()
         self.bundles.append(bundle)
         return None
 
@@ -221,7 +232,7 @@ class World:
             case ReadFlows(dpid, session):
                 switch = self.switches[dpid]
                 if switch.session == session and not switch.silent:
-                    self.facts.append(FlowsRead(dpid, session, switch.told()))
+                    self.facts.append(FlowsRead(dpid, session, switch.told(), dict(switch.meters), switch.most_meters))
             case SendBundle():
                 self._bundle(effect)
             case Disconnect(dpid):
@@ -292,7 +303,8 @@ class World:
             ),
         )
         bridge = next(bridge for bridge in topology.bridges if bridge.dpid == dpid)
-        return plain(bridge_flows(prepare(document, universe(document, topology)), bridge, {}))
+        flows = bridge_flows(prepare(document, universe(document, topology)), bridge, {})
+        return plain(flows if self.switches[dpid].most_meters else unmetered(flows))
 
     def check_enforced(self):
         """Every managed bridge holds what it must, and nothing is on its way."""
@@ -334,7 +346,8 @@ class World:
         for dpid, switch in self.switches.items():
             if switch.session is not None:
                 if fresh is not None:
-                    fresh.switches[dpid] = Switch(dpid, dict(switch.flows), list(switch.foreign))
+                    copies = dict(switch.flows), list(switch.foreign), dict(switch.meters)
+                    fresh.switches[dpid] = Switch(dpid, *copies, switch.most_meters)
                     fresh.switches[dpid].session = 1
                     yield SwitchUp(dpid, 1)
                 else:

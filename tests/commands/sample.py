@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from policy.commands.live import live_vnics
+from policy.flows.meters import HIGHEST_METER
 from policy.load import load_texts
 from policy.model import Document
 from ryu_apps.engine import Engine, EngineSettings
@@ -61,7 +62,7 @@ def engine(*more, connect=True):
     it = Engine(EngineSettings((REMOTE,), uplinks=("eth*",)))
     facts = [PolicyLoaded(document()), OvsdbSnapshot(REMOTE, network())]
     if connect:
-        facts += [SwitchUp(DPID, 1), FlowsRead(DPID, 1, ())]
+        facts += [SwitchUp(DPID, 1), FlowsRead(DPID, 1, (), {}, HIGHEST_METER)]
     effects = it.handle(facts)
     for effect in effects:
         if isinstance(effect, SendBundle):

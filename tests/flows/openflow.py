@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-from policy.flows import wire
+from policy.flows import meter_wire, wire
 from policy.flows.flow import Flow, Key
+from policy.flows.meters import Meter
 from policy.flows.tables import TABLES
 
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, MULTIPART_REQUEST, MULTIPART_REPLY = 0, 1, 2, 3, 18, 19
@@ -51,6 +52,10 @@ class Switch:
         messages += [wire.flow_mod(flow, self._next()) for flow in add]
         self._socket.sendall(b"".join(wire.bundle_add(1, ATOMIC_ORDERED, message) for message in messages))
         self._control(COMMIT)
+
+    def meters(self, meters: Iterable[Meter]) -> None:
+        """Add meters. Raises ``Refused``."""
+        self.message(b"".join(meter_wire.meter_mod(meter, meter_wire.ADD, self._next()) for meter in meters))
 
     def empty(self, table: str) -> None:
         """Remove all flows of a table. Raises ``Refused``."""

@@ -14,11 +14,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mininet_scenarios.lab.ovs import Ovs
+from policy.flows.compile import bridge_meters
 from policy.flows.difference import difference
 from policy.flows.flow import Flow, Key
 from policy.flows.tables import TABLES
 from tests.flows.openflow import Switch
-from tests.flows.worlds import OUTSIDE, PATCH, PLACES
+from tests.flows.worlds import OUTSIDE, PATCH, PLACES, World, document
 
 
 class Control:
@@ -86,6 +87,7 @@ class Real:
             peer = "right" if name == "left" else "left"
             self._vsctl_port(name, PATCH, "type=patch", f"options:peer={self.port(peer, PATCH)}")
             self.switches[name] = Switch(self.ovs.run_dir / f"{name}.mgmt")
+            self.switches[name].meters(bridge_meters(World(document()).bridge(name)).values())
             self._installed[name] = {}
             self._set_prefixes(name)
         self.control = Control(self.ovs.run_dir / "ovs-vswitchd.ctl")

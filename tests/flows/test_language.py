@@ -8,13 +8,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from policy.evaluate import Connection, Endpoint
-from policy.flows.cookies import Kind, Reason, reason
-from policy.flows.flow import Flow, Resubmit
+from policy.flows.cookies import Drop, Kind, Reason, reason
+from policy.flows.flow import Flow, refuses
+from policy.flows.packet import Packet
 from policy.flows.plumbing import ROUTER_ADVERTISEMENT
+from policy.flows.walk import Told
 from policy.load import load_texts
 from policy.model import ICMPV6, TCP, UDP, Group
 from policy.selectors import parse_selector
-from tests.flows.packets import ip, opening
+from tests.flows.packets import answer, ip, later, opening
 from tests.flows.worlds import PLACES, World, address, cidrs, document, mac_of, policy, rule, who
 
 ALL = parse_selector("all()")
@@ -84,7 +86,49 @@ def test_reject_is_a_drop_under_the_rules_own_cookie():
     assert not arrives(world, "web-1", "web-2") and arrives(world, "web-1", "web-2", 81)
     rejecting = Reason(Kind.RULE, world.compiled.rules[0].number)
     ends = [flow for flow in flows_of_rules(world) if reason(flow.cookie) == rejecting]
-    assert ends and not any(isinstance(action, Resubmit) for flow in ends for action in flow.actions)
+    assert ends and all(refuses(flow) for flow in ends)
+
+
+def told(world: World, source: str, target: str, *packets: Packet) -> list[list[Told]]:
+    """What the controller is told of each packet."""
+    world.forget()
+    result = []
+    for packet in packets:
+        sender = source if packet.eth_src == mac_of(source) else target
+        _, walks = world.send(sender, packet)
+        result.append([one for walk in walks for one in walk.told])
+    return result
+
+
+def test_the_controller_is_told_of_a_connections_first_packet_where_a_rule_logs():
+    logged = rule("allow", "tcp/80 udp/53", egress=False, log=True)
+    world = World(document(policy("p", logged, rule("allow", "any", ingress=False))))
+    number = next(entry.number for entry in world.compiled.rules if entry.rule.log)
+    ends = Endpoint(None, address("10.0.0.1")), Endpoint(None, address("10.0.0.2"))
+    for protocol, port in ((TCP, 80), (UDP, 53)):
+        first = opening(Connection(*ends, 4, protocol, 50000, port), mac_of("web-1"), mac_of("web-2"))
+        found = told(world, "web-1", "web-2", first, first, answer(first), later(first))
+        assert found == [[Told(Kind.RULE, number, 1)], [], [], []]
+
+
+def test_the_controller_is_told_of_everything_that_is_rejected_or_denied_and_logged():
+    for verdict, log in (("reject", False), ("deny", True)):
+        world = World(document(policy("p", rule(verdict, "tcp/80", log=log), rule("allow", "any"))))
+        number = world.compiled.rules[0].number
+        ends = Endpoint(None, address("10.0.0.1")), Endpoint(None, address("10.0.0.2"))
+        first = opening(Connection(*ends, 4, TCP, 50000, 80), mac_of("web-1"), mac_of("web-2"))
+        assert told(world, "web-1", "web-2", first, first) == [[Told(Kind.RULE, number, 0)]] * 2
+    world = World(document(policy("p", rule("deny", "tcp/80"), rule("allow", "any"))))
+    assert told(world, "web-1", "web-2", first) == [[]]
+
+
+def test_the_controller_is_told_of_forgeries_and_of_what_no_rule_decides():
+    world = World(document())
+    ends = Endpoint(None, address("10.0.0.3")), Endpoint(None, address("10.0.0.2"))
+    forged = opening(Connection(*ends, 4, TCP, 50000, 80), mac_of("web-1"), mac_of("web-2"))
+    assert told(world, "web-1", "web-2", forged) == [[Told(Kind.DROP, Drop.SPOOFED_SOURCE, 0)]]
+    honest = replace(forged, ipv4_src=int(address("10.0.0.1")))
+    assert told(world, "web-1", "web-2", honest) == [[Told(Kind.DEFAULT, 0, 0)]]
 
 
 def test_scopes_have_their_own_groups_and_owners():
