@@ -1,8 +1,9 @@
 """Every example of docs/policy.md does what the page says.
 
 Fences say what a block is: `yaml policy` loads by itself, `yaml file=NAME` is one file of the page's running example
-and `yaml tenants=NAME` of the one with tenants, `yaml refused` fails with just the messages of the `text` block after
-it, and `json portcullis explain …` (`json tenants explain …`) is the answer about a running example.
+(`yaml tenants=NAME` of the one with tenants, `yaml lease=NAME` of the one with a DHCP server), `yaml refused` fails
+with just the messages of the `text` block after it, and `json portcullis explain …` (`json tenants explain …`, `json
+lease explain …`) is the answer about a running example.
 """
 
 import json
@@ -17,7 +18,7 @@ from policy.errors import PolicyError
 from policy.evaluate import evaluate
 from policy.load import load_texts
 from policy.model import Tier
-from policy.question import decision_json, parse_question
+from policy.question import DEFAULT_SOURCE_PORT, decision_json, parse_question
 from policy.selectors import ATTRIBUTES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
@@ -27,7 +28,7 @@ BLOCKS = [
 ]
 EXAMPLES = {
     example: {info.removeprefix(begin): text.encode() for info, text, _ in BLOCKS if info.startswith(begin)}
-    for example, begin in (("portcullis", "yaml file="), ("tenants", "yaml tenants="))
+    for example, begin in (("portcullis", "yaml file="), ("tenants", "yaml tenants="), ("lease", "yaml lease="))
 }
 
 
@@ -42,8 +43,8 @@ def with_version(text):
 def test_every_block_is_of_a_known_kind():
     kinds = [re.sub(r"=.*| explain .*", "", info) for info, _, _ in BLOCKS]
     assert set(kinds) == {
-        *("yaml policy", "yaml file", "yaml tenants", "yaml refused", "text"),
-        *("json portcullis", "json tenants"),
+        *("yaml policy", "yaml file", "yaml tenants", "yaml lease", "yaml refused", "text"),
+        *("json portcullis", "json tenants", "json lease"),
     }
     assert kinds.count("text") == kinds.count("yaml refused") > 3
 
@@ -72,7 +73,8 @@ def test_questions_are_answered_so(info, text):
     _, example, _, *words = shlex.split(info)
     options = dict(zip(words[::2], words[1::2], strict=True))
     document = load_texts(EXAMPLES[example])
-    asked = parse_question(document, options["--from"], options["--to"], options["--service"])
+    port = int(options.get("--source-port", DEFAULT_SOURCE_PORT))
+    asked = parse_question(document, options["--from"], options["--to"], options["--service"], source_port=port)
     assert json.dumps(decision_json(evaluate(document, asked)), indent=2) == text.rstrip("\n")
 
 

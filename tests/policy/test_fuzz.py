@@ -24,7 +24,7 @@ vms:
     labels: {app: shop, role: web}
     vnics:
       - {iface_id: a, mac: 52:54:00:00:00:01, addresses: [10.0.0.11, "2001:db8::11"]}
-  db-1: {labels: {role: db}, addresses: 10.0.0.21}
+  db-1: {labels: {role: db}, addresses: 10.0.0.21, roles: [dhcp-server, router]}
   router: {trusted: true, network: lab, addresses: 10.0.0.21}
 groups:
   web: {match: "role == web and not env in (dev, test)", shared: true}
@@ -63,10 +63,10 @@ assertions: [{name: shut, never: tcp/1, from: mine}]
 """
 VOCABULARY = """
 version networks vms groups services policies builtins tenant assertions vlan scope id network labels vnics iface_id mac
-addresses trusted match cidrs except any_of protocol port source_port terms shared name tier order mode rules allow deny
-pass reject from to at direction log any all provider web db prod 10.0.0.0/8 10.0.0.1/8 2001:db8::/32 tcp/80 tcp/90-80
-tcp/80-90,443 icmp icmp/echo proto/6 https application emergency both in out dhcp-client arp on off audit vlan-3
-52:54:00:00:00:01 provider/x << ~ true 0x10 1.5 é
+addresses trusted roles match cidrs except any_of protocol port source_port terms shared name tier order mode rules
+allow deny pass reject from to at direction log any all provider web db prod 10.0.0.0/8 10.0.0.1/8 2001:db8::/32 tcp/80
+tcp/90-80 tcp/80-90,443 icmp icmp/echo proto/6 https application emergency both in out dhcp-client arp on off audit
+vlan-3 router dhcp-server 52:54:00:00:00:01 provider/x << ~ true 0x10 1.5 é
 """
 WORDS = [*VOCABULARY.split(), "role == web", "role in (a, b)", "role = web", "((", "'", "", "a\nb", "\x1b", "x" * 300]
 SCALARS = st.one_of(

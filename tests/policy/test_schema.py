@@ -12,6 +12,7 @@ from policy.model import Tier
 from tests.policy.schema import SCHEMA, complaints
 from tests.policy.test_docs import BLOCKS, with_version
 from tests.policy.test_fuzz import GOOD
+from topology import inventory
 
 ROOT = Path(__file__).parents[2]
 DEFS = SCHEMA["$defs"]
@@ -59,6 +60,9 @@ def test_the_same_choices():
     assert {key for one in DEFS["group"]["anyOf"] for key in one["required"]} == groups._SAYING_WHO
     assert DEFS["group"]["dependentRequired"] == {key: ["cidrs"] for key in groups._NARROWING_CIDRS}
     assert SCHEMA["properties"]["version"]["const"] == sections.VERSION
+    assert DEFS["vm"]["properties"]["roles"] == DEFS["vnic"]["properties"]["roles"]
+    role, roles = DEFS["vnic"]["properties"]["roles"]["anyOf"]
+    assert role["enum"] == roles["items"]["enum"] == list(inventory.ROLES)
     names = SCHEMA["properties"]["services"]["propertyNames"]["allOf"][1]["not"]["enum"]
     assert tuple(names) == terms.PROTOCOL_WORDS
 
@@ -88,7 +92,7 @@ GOOD_POLICIES = [
     *(
         pytest.param(text, id=f"policy.md, line {line}")
         for info, text, line in BLOCKS
-        if info.startswith(("yaml policy", "yaml file", "yaml tenants"))
+        if info.startswith(("yaml policy", "yaml file", "yaml tenants", "yaml lease"))
     ),
     *(
         pytest.param(path.read_text(), id=path.name)
@@ -120,6 +124,9 @@ def test_good_policies(text):
         "vms: {a: {mac: 52:54:00:00:00}}",
         "vms: {a: {addresses: []}}",
         "vms: {a: {trusted: yes}}",
+        "vms: {a: {roles: dhcp}}",
+        "vms: {a: {roles: []}}",
+        "vms: {a: {vnics: [{iface_id: x, roles: [router, [router]]}]}}",
         "groups: {a: {}}",
         "groups: {a: {shared: true}}",
         "groups: {a: {except: 10.0.0.1, match: a == b}}",
