@@ -91,7 +91,7 @@ class GroupTable:
         return {provided(name): group for name, group in self.groups.items() if group.shared}
 
     def of_rule(self, node: Node, what: str) -> Groups:
-        """The groups that a rule's (or assertion's) `from`, `to` or `at` says; None is any."""
+        """The groups that a rule's (or assertion's) `from`, `to` or `at`, or a limit's `for`, says; None is any."""
         parts = [self._part(item, what) for item in fields.one_or_more(node, what, self._problems)]
         groups: list[Group] = []
         for part in parts:

@@ -136,6 +136,35 @@ class Builtins:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one vNIC may take of what all vNICs share; the defaults are those of a policy that says nothing.
+
+    ``connections`` at one time; ``new_connections`` a second; ``broadcasts``: broadcast and multicast packets a second
+    that it sends; ``notices``: packets a second of which the controller gets a copy, to log, to reject or to learn.
+    """
+
+    connections: int = 100_000
+    new_connections: int = 1000
+    broadcasts: int = 100
+    notices: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class LimitEntry:
+    """One entry of `limits`: the numbers that it states, by their names in `Limits`.
+
+    ``general``: written without `for`, so that it yields to what an entry with `for` states. ``members`` are those that
+    `for` names; None is any.
+    """
+
+    name: str
+    members: Groups
+    general: bool
+    stated: Mapping[str, int]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Assertion:
     """What must hold for all VMs and addresses: ``always``: every such connection goes through, else: none does."""
 
@@ -164,3 +193,4 @@ class Document:
     builtins: Builtins
     revision: str
     assertions: tuple[Assertion, ...] = ()
+    limits: tuple[LimitEntry, ...] = ()

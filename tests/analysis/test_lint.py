@@ -143,12 +143,16 @@ def test_groups_and_services():
         "  offered: {match: role == db, shared: true}\n"
         "  typo: {match: role == wbe}\n"
         "  claimed: {match: role == web}\n"
+        "  busy: {match: role == web}\n"
+        "  crowd: {match: role == db}\n"
         "services:\n"
         "  used: inner\n"
         "  inner: tcp/1\n"
         "  idle: tcp/2\n"
         "assertions:\n"
         "  - {name: a, never: used, from: [claimed, typo], to: db}\n"
+        "limits:\n"
+        "  many: {for: [busy, {any_of: crowd}], connections: 9}\n"
     )
     assert found(CLIENTS, base) == [
         ("PC201", "lost: {any_of: [deeper]}"),
@@ -169,7 +173,7 @@ def test_names_of_tenants_are_their_own():
     )
     files = {"p.yaml": (base + CLIENTS).encode(), "t.yaml": tenant.encode()}
     listed = [(each.code, each.place.file, each.message) for each in lint(load_texts(files), files).findings]
-    assert ("PC201", "t.yaml", "no rule or assertion uses group acme/web") in listed
+    assert ("PC201", "t.yaml", "no rule, assertion or limit uses group acme/web") in listed
     assert not [each for each in listed if each[0] == "PC201" and each[1] == "p.yaml"]
 
 

@@ -48,6 +48,9 @@ policies:
 assertions:
   - {name: shut, never: tcp/22, to: web}
 builtins: {dhcp-client: off}
+limits:
+  everyone: {new_connections: 500, notices: 10}
+  busy: {for: [web, {cidrs: 10.0.0.0/8}], connections: 50000, broadcasts: 9}
 """
 GOOD_TENANT = """\
 tenant: acme
@@ -66,7 +69,8 @@ version networks vms groups services policies builtins tenant assertions vlan sc
 addresses trusted roles match cidrs except any_of protocol port source_port terms shared name tier order mode rules
 allow deny pass reject from to at direction log any all provider web db prod 10.0.0.0/8 10.0.0.1/8 2001:db8::/32 tcp/80
 tcp/90-80 tcp/80-90,443 icmp icmp/echo proto/6 https application emergency both in out dhcp-client arp on off audit
-vlan-3 router dhcp-server 52:54:00:00:00:01 provider/x << ~ true 0x10 1.5 é
+vlan-3 router dhcp-server limits for connections new_connections broadcasts notices
+52:54:00:00:00:01 provider/x << ~ true 0x10 1.5 é
 """
 WORDS = [*VOCABULARY.split(), "role == web", "role in (a, b)", "role = web", "((", "'", "", "a\nb", "\x1b", "x" * 300]
 SCALARS = st.one_of(
@@ -83,7 +87,7 @@ SECTIONS = st.fixed_dictionaries(
         "version": st.one_of(st.just(1), SCALARS),
         **{
             section: st.one_of(TREES, st.dictionaries(st.sampled_from(WORDS), TREES, max_size=4))
-            for section in ("networks", "vms", "groups", "services", "builtins")
+            for section in ("networks", "vms", "groups", "services", "limits", "builtins")
         },
         "tenant": st.sampled_from(["acme", "any", 1]),
         "policies": st.one_of(TREES, st.lists(TREES, max_size=3)),

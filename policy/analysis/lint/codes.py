@@ -67,7 +67,7 @@ _TABLE = (
     ),
     Code(
         "PC201", Severity.WARNING, "unused group",
-        "No rule and no assertion names the group, directly or through groups that they name. Groups with "
+        "No rule, assertion or limit names the group, directly or through groups that they name. Groups with "
         "`shared: true` are offers to tenants and are left out.",
     ),
     Code(
