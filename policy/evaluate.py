@@ -184,7 +184,7 @@ def _may_serve(server: Vnic | None) -> bool:
 
 
 def covers(term: Term, connection: Connection) -> bool:
-    """True if the connection is one of those that the term means."""
+    """True if the connection is one of those that the term means. A helper makes no difference."""
     if term.protocol is None:
         return True
     if term.protocol != connection.protocol or term.family not in (None, connection.family):

@@ -142,7 +142,7 @@ class GroupTable:
     def _draft(self, node: Node, what: str, name: str | None, where: Node) -> _Draft:
         """Reads one group's mapping; ``where`` it begins."""
         nothing = _Draft(Group(name, tenant=self._speaker.tenant, place=where.place), [])
-        found = fields.fields(node, what, self._speaker.keys(_KEYS), self._problems, self._speaker.barred)
+        found = fields.fields(node, what, self._speaker.keys(_KEYS), self._problems, self._speaker.barred(_KEYS))
         if found is None:
             return nothing
         values = {key: value for key, (_, value) in found.items()}

@@ -16,6 +16,8 @@ from topology.inventory import Inventory, Place
 
 ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
 PORT_PROTOCOLS = {"tcp": TCP, "udp": UDP, "sctp": SCTP}
+# Connections that conntrack reads for others that they announce, and the protocol they have to be.
+HELPERS = {"ftp": TCP, "tftp": UDP}
 Range = tuple[int, int]
 ALL_PORTS: tuple[Range, ...] = ((0, 65535),)
 
@@ -56,6 +58,10 @@ class Term:
 
     ``protocol`` None is any protocol (then nothing else is set). ``family`` is 4 or 6 for ICMP, None for both families.
     ``ports`` and ``source_ports`` are sorted, disjoint, inclusive ranges and mean something for TCP, UDP and SCTP only.
+
+    ``helper``, one of `HELPERS`, changes nothing about which connections these are: where a rule allows them, what they
+    announce comes through with them. Then each range of ``ports`` is a single port. Of two terms of a rule that share a
+    connection, the one with a helper counts.
     """
 
     protocol: int | None = None
@@ -64,6 +70,7 @@ class Term:
     source_ports: tuple[Range, ...] = ALL_PORTS
     icmp_type: int | None = None
     icmp_code: int | None = None
+    helper: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,11 @@ class Rule:
     egress: bool = True
     ingress: bool = True
     log: bool = False
+
+    @property
+    def helpers(self) -> frozenset[str]:
+        """The helpers of its terms; they mean something if it allows."""
+        return frozenset(term.helper for term in self.terms if term.helper is not None)
 
 
 @dataclass(frozen=True, slots=True)

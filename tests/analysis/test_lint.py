@@ -111,6 +111,26 @@ def test_a_hidden_rule_names_the_few_that_hide_it():
     assert [place.line for place in first.related] == [16]
 
 
+FTP = "services: {ftp: {terms: tcp/21, helper: ftp}}\n"
+HELPED = "{name: helped, allow: ftp, from: web, to: db}"
+UNHELPED = "{name: wide, allow: tcp/20-22, from: web, to: db}"
+
+
+def test_a_rule_that_helps_is_more_than_one_that_allows_the_same():
+    base = BASE + FTP
+    assert found(rules(HELPED, UNHELPED), base) == []  # without the first, nobody would help
+    assert found(rules(HELPED.replace("ftp", "tcp/21"), UNHELPED), BASE) != []
+    assert found(rules(UNHELPED, HELPED), base) == [("PC101", HELPED)]
+    assert found(rules(HELPED, HELPED.replace("helped", "again")), base) == [
+        ("PC107", HELPED.replace("helped", "again"))
+    ]
+    assert found(rules(HELPED, HELPED.replace("name: helped, allow: ftp", "allow: tcp/21")), base) == [
+        ("PC107", "{allow: tcp/21, from: web, to: db}")
+    ]
+    denied = [rule.replace("allow", "deny") for rule in (UNHELPED, HELPED)]
+    assert ("PC107", denied[1]) in found(rules(*denied), base)
+
+
 def test_rules_of_audit_policies_are_left_alone():
     assert found(CLIENTS.replace("name: shop", "{name: shop, mode: audit, rules: [{allow: tcp}]}\n  - name: x")) == []
 

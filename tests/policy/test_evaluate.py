@@ -61,6 +61,18 @@ def by(loaded, source, destination, side, port=80, **more):
     return found.tier, found.policy, found.rule
 
 
+def test_a_helper_is_no_matter_of_verdicts():
+    text = (
+        INVENTORY + "services: {ftp: {terms: tcp/21%s}}\n"
+        "policies: [{name: p, rules: [{%s: ftp}]}, {name: q, tier: baseline, rules: [{allow: any}]}]"
+    )
+    for verdict in ("allow", "deny", "reject", "pass"):
+        plain, helped = (document(text % (helper, verdict)) for helper in ("", ", helper: ftp"))
+        for port in (20, 21, 22):
+            assert verdicts(helped, "web", "app", port) == verdicts(plain, "web", "app", port)
+            assert by(helped, "web", "app", Side.EGRESS, port) == by(plain, "web", "app", Side.EGRESS, port)
+
+
 def test_the_default_is_deny_in_both_directions():
     nothing = rules()
     assert verdicts(nothing, "web", "app") == ("deny", "deny", "deny")

@@ -10,11 +10,13 @@ from policy import (
     fields,
     groups,
     limit_reader,
+    model,
     networks,
     rules,
     sections,
     selectors,
     services,
+    speaker,
     terms,
     vms,
 )
@@ -69,6 +71,7 @@ def test_the_same_choices():
     assert rule["direction"]["enum"] == list(rules._DIRECTIONS)
     assert {key for one in DEFS["rule"]["oneOf"] for key in one["required"]} == set(rules._VERDICTS)
     assert {key for one in DEFS["assertion"]["oneOf"] for key in one["required"]} == set(assertion_reader._KINDS)
+    assert SERVICE_FORM["properties"]["helper"]["enum"] == list(model.HELPERS)
     assert tuple(SERVICE_FORM["properties"]["protocol"]["anyOf"][0]["enum"]) == services.PROTOCOLS
     assert [key for one in DEFS["limit"]["anyOf"] for key in one["required"]] == list(limit_reader.BOUNDS)
     assert {key for one in DEFS["group"]["anyOf"] for key in one["required"]} == groups._SAYING_WHO
@@ -103,6 +106,8 @@ def test_a_tenants_file():
     assert complaints("tenant: acme\nlimits: {}")
     assert complaints("tenant: acme\ngroups: {a: {match: a == b, shared: true}}")
     assert complaints("tenant: acme\nservices: {a: {terms: tcp, shared: true}}")
+    assert complaints("tenant: acme\nservices: {a: {terms: tcp/21, helper: ftp}}")
+    assert set(tenants["services"]["additionalProperties"]["properties"]) == set(speaker._PROVIDERS_KEYS)
     assert complaints("tenant: acme\npolicies: [{name: p, tier: emergency, rules: []}]")
     assert not complaints("tenant: acme\npolicies: [{name: p, tier: environment, rules: []}]")
 
@@ -156,6 +161,10 @@ def test_good_policies(text):
         "services: {a: {port: 3}}",
         "services: {a: {protocol: tpc}}",
         "services: {a: {terms: tcp, protocol: tcp}}",
+        "services: {a: {terms: tcp/21, helper: sip}}",
+        "services: {a: {helper: ftp}}",
+        "services: {a: [{protocol: tcp, port: 21, helper: ftp}]}",
+        "policies: [{name: a, rules: [{allow: {protocol: tcp, port: 21, helper: ftp}}]}]",
         "limits: {a: {}}",
         "limits: {a: {for: any}}",
         "limits: {a: {notices: 0}}",
