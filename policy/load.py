@@ -2,7 +2,7 @@
 
 Each file is read to a tree (`policy.source`), the trees' sections are put together, a namespace for each tenant
 (`sections`), and each kind of section is made into values by a file of its own: `networks`, `vms`, `services`,
-`groups`, `rules`, `assertion_reader`. Nothing of a bad policy comes out of here.
+`groups`, `rules`, `limit_reader`, `assertion_reader`. Nothing of a bad policy comes out of here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from policy.assertion_reader import AssertionReader
 from policy.errors import PolicyNotFound, Problem
 from policy.files import read_files
 from policy.groups import GroupLimits, GroupTable
-from policy.model import Assertion, Builtins, Document, Group, Policy, Term
+from policy.limit_reader import limit_entries
+from policy.model import Assertion, Builtins, Document, Group, LimitEntry, Policy, Term
 from policy.networks import Networks
 from policy.problems import Enough, Problems
 from policy.rules import PolicyReader
@@ -108,6 +109,7 @@ def _document(files: Mapping[str, bytes], problems: Problems) -> Document:
         builtins=Builtins(**{BUILTINS[name]: on for name, (_, on) in sections.builtins.items()}),
         revision=revision_of(files),
         assertions=tuple(reader.assertions),
+        limits=tuple(reader.limits),
     )
 
 
@@ -124,6 +126,7 @@ class _NamespaceReader:
         self.services: dict[str, tuple[Term, ...]] = {}
         self.policies: list[Policy] = []
         self.assertions: list[Assertion] = []
+        self.limits: list[LimitEntry] = []
 
     def read(self, namespace: Namespace, machines: Iterable[str]) -> None:
         """Reads one namespace, whose owner may name these VMs."""
@@ -137,6 +140,7 @@ class _NamespaceReader:
         self.services.update({prefix + name: terms for name, terms in services.terms.items()})
         self.groups.update({prefix + name: group for name, group in groups.groups.items()})
         policies = PolicyReader(tenant, groups, services, problems)
+        self.limits += limit_entries(namespace.limits, groups, problems)
         self.policies += filter(None, map(policies.policy, namespace.policies))
         assertions = AssertionReader(tenant, groups, services, problems)
         self.assertions += filter(None, map(assertions.assertion, namespace.assertions))

@@ -14,13 +14,13 @@ from policy.problems import Problems, quoted
 from policy.selectors import BUILT_IN_PREFIXES
 from policy.unique import Claims
 from topology.addresses import Prefix, parse_mac
-from topology.inventory import DEFAULT_SCOPE, InventoryVnic, Vm
+from topology.inventory import DEFAULT_SCOPE, ROLES, InventoryVnic, Vm
 
 IFACE_ID = "iface-id"
 _LABEL = re.compile(r"[A-Za-z0-9_./-]{1,128}")
-_VM_KEYS = ("id", "tenant", "network", "labels", "vnics", "mac", "addresses", "trusted")
+_VM_KEYS = ("id", "tenant", "network", "labels", "vnics", "mac", "addresses", "trusted", "roles")
 _SHORT_FORM = ("mac", "addresses")
-_VNIC_KEYS = ("iface_id", "mac", "addresses", "network", "trusted")
+_VNIC_KEYS = ("iface_id", "mac", "addresses", "network", "trusted", "roles")
 _NO_HOST = tuple(
     ip_network(text)
     for text in ("0.0.0.0/32", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/128", "::1/128", "ff00::/8")
@@ -70,6 +70,7 @@ class _VmReader:
             vnics=self._vnics(name, key, values, common, what),
             place=key.place,
             trusted=common.trusted,
+            roles=self._roles(values, what),
         )
 
     def _claimed(self, values: Values, key: str, what: str, vm: str) -> str | None:
@@ -133,9 +134,10 @@ class _VmReader:
         iface_id = self._claimed(values, "iface_id", IFACE_ID, vm)
         own = self._common(values, what, common)
         mac, addresses = self._mac(values, vm), self._addresses(values, vm, own.scope)
+        roles = self._roles(values, what)
         if iface_id is None:
             return None
-        return InventoryVnic(iface_id, mac, addresses, own.network, node.place, own.trusted)
+        return InventoryVnic(iface_id, mac, addresses, own.network, node.place, own.trusted, roles)
 
     def _mac(self, values: Values, vm: str) -> str | None:
         if "mac" not in values:
@@ -167,6 +169,13 @@ class _VmReader:
                 self.claims.address(scope, prefix, vm, item)
             found.append(prefix)
         return tuple(found)
+
+    def _roles(self, values: Values, what: str) -> frozenset[str]:
+        if "roles" not in values:
+            return frozenset()
+        nodes = fields.one_or_more(values["roles"][1], f"{what}: 'roles'", self._problems)
+        found = (fields.choice(node, "a role", ROLES, self._problems) for node in nodes)
+        return frozenset(role for role in found if role is not None)
 
     def _common(self, values: Values, what: str, above: _Common) -> _Common:
         """What is said here, and for the rest what is said above."""

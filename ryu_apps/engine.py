@@ -300,9 +300,10 @@ class Engine:
                 # A bridge that enforces a policy from before our start keeps it until there is one to replace it.
                 continue
             if dpid not in self.wanted:
+                document = self._compiled.document
                 flows = bridge_flows(self._compiled, bridge, session.priorities())
                 self.wanted[dpid] = flows if session.metered else unmetered(flows)
-                self.meters[dpid] = bridge_meters(bridge) if session.metered else {}
+                self.meters[dpid] = bridge_meters(document, bridge) if session.metered else {}
             self._effects += session.change(self.wanted[dpid], self.meters[dpid], self._compiled.document.revision)
 
     # --- asking

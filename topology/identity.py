@@ -202,6 +202,7 @@ def make_vnic(
         host=host,
         bridge=bridge,
         trusted=vm.trusted or spec.trusted,
+        roles=vm.roles | spec.roles,
     )
     return vnic, _differences(claims, identity, vm, spec)
 

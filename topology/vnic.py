@@ -17,8 +17,9 @@ class Vnic:
     """Identity and attributes of one vNIC.
 
     ``id`` is the iface-id. ``vm`` is None for an unknown vNIC (no VM claims it). ``network``, ``host`` and ``bridge``
-    are None where only files are known: a selector then sees a missing label. ``trusted`` (the inventory's word only)
-    takes the vNIC out of the firewall.
+    are None where only files are known: a selector then sees a missing label. ``trusted`` takes
+    the vNIC out of the firewall; ``roles`` (of `topology.inventory.ROLES`) are what it may be for others. Both are the
+    inventory's word only.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Vnic:
     host: str | None = None
     bridge: str | None = None
     trusted: bool = False
+    roles: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -59,6 +61,7 @@ def offline_vnics(inventory: Inventory) -> tuple[Vnic, ...]:
             network=spec.network,
             scope=scopes.get(spec.network or "", DEFAULT_SCOPE),
             trusted=vm.trusted or spec.trusted,
+            roles=vm.roles | spec.roles,
         )
         for vm in inventory.vms
         for spec in vm.vnics

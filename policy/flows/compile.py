@@ -16,7 +16,8 @@ from policy.flows.plumbing import fixed_flows, scope_flows
 from policy.flows.rules import NumberedRule, numbered, tier_flows
 from policy.flows.uplinks import all_uplinks_flow, as_uplink, uplink_flows
 from policy.flows.vnics import isolated_flows, vnic_flows, zone_of
-from policy.model import Document, Limits, Side, Tier
+from policy.limits import limits_of
+from policy.model import Document, Side, Tier
 from topology.ports import Bridge
 from topology.vnic import Vnic
 
@@ -71,12 +72,12 @@ def bridge_flows(compiled: Compiled, bridge: Bridge, held: Mapping[int, int]) ->
     return flows
 
 
-def bridge_meters(bridge: Bridge) -> dict[int, Meter]:
+def bridge_meters(document: Document, bridge: Bridge) -> dict[int, Meter]:
     """The meters that a bridge's flows need, by number."""
     firewalled = [port for port in bridge.vnic_ports if port.zone is not None and not port.vnic.trusted]
     meters = [strangers_meter()]
     for port in firewalled:
-        meters += vnic_meters(zone_of(port), Limits())
+        meters += vnic_meters(zone_of(port), limits_of(document, port.vnic))
     return {meter.number: meter for meter in meters}
 
 

@@ -46,6 +46,8 @@ class Builtin(enum.IntEnum):
     ROUTER_DISCOVERY = 4
     MULTICAST_LISTENER = 5
     RELATED_ERRORS = 6
+    DHCP_SERVER = 7
+    ROUTER = 8
 
     @property
     def label(self) -> str:

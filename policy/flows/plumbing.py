@@ -40,6 +40,7 @@ from policy.flows.services import TRACKED
 from policy.flows.tables import tier_table
 from policy.flows.telling import drop, drop_of_stranger, first_packets, tell
 from policy.model import ICMP, ICMPV6, UDP, Builtins, Side, Tier
+from topology.inventory import DHCP_SERVER, ROUTER
 from topology.zones import FIRST_SHARED_ZONE
 
 PIPE = cookie(Kind.PIPELINE)
@@ -79,6 +80,21 @@ def _icmp6(kind: int) -> tuple[Condition, ...]:
 
 def _udp(family: int, source: int, destination: int) -> tuple[Condition, ...]:
     return (FAMILY[family], exact(f.IP_PROTO, UDP), exact(f.UDP_SRC, source), exact(f.UDP_DST, destination))
+
+
+def role_flows(roles: frozenset[str], vnic: int) -> Iterator[Flow]:
+    """What a vNIC may do by its roles: answer DHCP clients; advertise routes, and be asked for them."""
+    sender, receiver = exact(f.SRC_VNIC, vnic), exact(f.DST_VNIC, vnic)
+    granted = (Load(f.SERVES, 1), Resubmit("SWITCH"))
+    if DHCP_SERVER in roles:
+        mark = cookie(Kind.BUILTIN, Builtin.DHCP_SERVER)
+        for family, (client, server) in DHCP.items():
+            yield flow("LEAVE", 320, match(sender, _udp(family, server, client)), granted, mark)
+    if ROUTER in roles:
+        mark = cookie(Kind.BUILTIN, Builtin.ROUTER)
+        yield flow("LEAVE", 320, match(sender, _icmp6(ROUTER_ADVERTISEMENT)), granted, mark)
+        asked = match(receiver, _icmp6(ROUTER_SOLICITATION))
+        yield flow("ARRIVE", 320, asked, (Resubmit("ON_LINK"),), mark)
 
 
 # DHCP ports (client, server) of each family: RFC 2131, RFC 8415.

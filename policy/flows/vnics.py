@@ -21,7 +21,7 @@ from policy.flows.flow import (
     prefix_conditions,
 )
 from policy.flows.meters import MeterKind, meter_number
-from policy.flows.plumbing import ADDRESSED, MULTICAST
+from policy.flows.plumbing import ADDRESSED, MULTICAST, role_flows
 from policy.flows.telling import telling_flows
 from policy.model import ICMPV6
 from topology.addresses import Prefix, link_local_of, mac_number
@@ -67,6 +67,7 @@ def vnic_flows(port: VnicPort, scope: int) -> Iterator[Flow]:
     opens = Limit(meter_number(MeterKind.OPENS, number))
     yield flow("OPENS", 100, match(exact(f.PAYER, number)), (opens, Resubmit("COMMIT")), mark)
     yield from telling_flows(number, mark)
+    yield from role_flows(port.vnic.roles, number)
     for prefix in port.vnic.addresses:
         yield flow("GUARD", 100, match(sender, prefix_conditions(prefix, source=True)), (Resubmit("LEAVE"),), mark)
         yield flow("ARRIVE", 100, match(receiver, prefix_conditions(prefix, source=False)), ADDRESSED, mark)

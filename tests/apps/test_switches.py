@@ -23,15 +23,11 @@ DPID = 0x5A
 ERROR = struct.Struct("!BBHIHH")
 
 
-def some_flows():
-    """The flows of a small bridge, all shapes of them."""
-    vnic = Vnic("web", mac="52:54:00:00:00:01", addresses=tuple(map(ip_network, ("10.0.0.1/32", "2001:db8::1/128"))))
-    ports = (VnicPort("tap", 7, 10, vnic, 99, "u"), UplinkPort("bond", "uplink", (("e0", 1), ("e1", 2))))
-    bridge = Bridge("r", "u", "h", "br0", DPID, "secure", False, ports)
-    return tuple(bridge_flows(prepare(NO_POLICY, [vnic]), bridge, {}).values())
-
-
-FLOWS = some_flows()
+# A small bridge whose flows have all shapes.
+VNIC = Vnic("web", mac="52:54:00:00:00:01", addresses=tuple(map(ip_network, ("10.0.0.1/32", "2001:db8::1/128"))))
+PORTS = (VnicPort("tap", 7, 10, VNIC, 99, "u"), UplinkPort("bond", "uplink", (("e0", 1), ("e1", 2))))
+BRIDGE = Bridge("r", "u", "h", "br0", DPID, "secure", False, PORTS)
+FLOWS = tuple(bridge_flows(prepare(NO_POLICY, [VNIC]), BRIDGE, {}).values())
 
 
 class Datapath:

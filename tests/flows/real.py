@@ -87,7 +87,7 @@ class Real:
             peer = "right" if name == "left" else "left"
             self._vsctl_port(name, PATCH, "type=patch", f"options:peer={self.port(peer, PATCH)}")
             self.switches[name] = Switch(self.ovs.run_dir / f"{name}.mgmt")
-            self.switches[name].meters(bridge_meters(World(document()).bridge(name)).values())
+            self.switches[name].meters(bridge_meters(document(), World(document()).bridge(name)).values())
             self._installed[name] = {}
             self._set_prefixes(name)
         self.control = Control(self.ovs.run_dir / "ovs-vswitchd.ctl")

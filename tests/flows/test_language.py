@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from policy.evaluate import Connection, Endpoint
 from policy.flows.cookies import Drop, Kind, Reason, reason
 from policy.flows.flow import Flow, refuses
 from policy.flows.packet import Packet
-from policy.flows.plumbing import ROUTER_ADVERTISEMENT
+from policy.flows.plumbing import ROUTER_ADVERTISEMENT, ROUTER_SOLICITATION
 from policy.flows.walk import Told
 from policy.load import load_texts
 from policy.model import ICMPV6, TCP, UDP, Group
@@ -175,3 +177,25 @@ def test_a_trusted_vnic_may_serve_dhcp_and_advertise_routes():
     for source, heard in (("router", True), ("web-2", False)):
         arrivals, _ = world.send(source, replace(advertisement, eth_src=mac_of(source)))
         assert ("web-1" in {arrival.at for arrival in arrivals}) is heard
+
+
+@pytest.mark.parametrize("granted", [False, True])
+def test_a_vnic_may_serve_dhcp_and_advertise_routes_by_its_roles(monkeypatch, granted):
+    roles = frozenset({"dhcp-server", "router"}) if granted else frozenset()
+    monkeypatch.setitem(PLACES["left"], 12, replace(PLACES["left"][12], roles=roles))
+    world = World(document())
+    server, client = Endpoint(None, address("10.0.0.2")), Endpoint(None, address("10.0.0.1"))
+    offer = opening(Connection(server, client, 4, UDP, 67, 68), mac_of("web-2"), mac_of("web-1"))
+    advertisement = replace(
+        ip("fe80::5054:ff:fe00:2", "ff02::1", ICMPV6, ip_ttl=255),
+        eth_src=mac_of("web-2"), eth_dst=0x3333_0000_0001, icmpv6_type=ROUTER_ADVERTISEMENT,
+    )  # fmt: skip
+    for packet in (offer, advertisement):
+        arrivals, _ = world.send("web-2", packet)
+        assert ("web-1" in {arrival.at for arrival in arrivals}) is granted
+    solicitation = replace(
+        ip("fe80::5054:ff:fe00:1", "ff02::2", ICMPV6, ip_ttl=255),
+        eth_src=mac_of("web-1"), eth_dst=0x3333_0000_0002, icmpv6_type=ROUTER_SOLICITATION,
+    )  # fmt: skip
+    arrivals, _ = world.send("web-1", solicitation)
+    assert ("web-2" in {arrival.at for arrival in arrivals}) is granted

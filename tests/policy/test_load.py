@@ -140,7 +140,7 @@ def test_defaults_and_walking_order():
         ("builtins: §off", ["mapping"]),
         ("assertions: §{name: a}", ["list"]),
         ("§polices: []", ["did you mean 'policies'?"]),
-        ("§zzz: []", ["version, tenant, networks, vms, groups, services, policies, assertions, builtins"]),
+        ("§zzz: []", ["version, tenant, networks, vms, groups, services, limits, policies, assertions, builtins"]),
     ],
 )
 def test_refusals(text, words):
