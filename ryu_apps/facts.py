@@ -13,7 +13,7 @@ from policy.errors import Problem
 from policy.flows.flow import Flow
 from policy.flows.meters import Meter
 from policy.flows.wire import Installed
-from policy.model import Document
+from policy.model import Document, Side
 from ryu_apps.ovsdb_facts import OvsdbFact
 
 
@@ -114,6 +114,28 @@ class GraceOver:
     """Databases that have not answered by now are not waited for any longer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Punted:
+    """A copy of a packet that a flow has decided about and that is to be told or answered.
+
+    ``cookie`` is the flow's, ``side`` the side that decided. ``src_vnic`` and ``dst_vnic`` are the conntrack zones of
+    the firewalled vNIC that has sent the packet and of the one that is to receive it; 0: none, or not found out yet.
+    ``vlan`` is the network, ``in_port`` the OpenFlow port by which the packet came in, ``uplink`` the number of the
+    uplink if that is one (else 0). ``frame`` has no VLAN tag.
+    """
+
+    dpid: int
+    session: int
+    cookie: int
+    side: Side
+    src_vnic: int
+    dst_vnic: int
+    vlan: int
+    in_port: int
+    uplink: int
+    frame: bytes
+
+
 Fact = (
     PolicyLoaded | PolicyRefused | SwitchUp | SwitchDown | FlowsRead | ReadFailed | BundleDone | BundleRefused | Due
     | GraceOver | RetryWrites | OvsdbFact
@@ -194,6 +216,18 @@ class NamePrefixes:
 
     remote: str
     uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Send a frame out by the port that a packet came in by: its sender is told that it was rejected."""
+
+    dpid: int
+    session: int
+    in_port: int
+    uplink: int
+    vlan: int
+    frame: bytes
 
 
 Effect = ReadFlows | SendBundle | Disconnect | Later | WriteZones | SecureBridge | NamePrefixes

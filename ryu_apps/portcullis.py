@@ -110,6 +110,12 @@ class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
         """A part of a bridge's flows or meters."""
         self.worker.switches.heard_flows(event.msg)
 
+    @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN_DISPATCHER)
+    @fact_handler
+    def on_packet(self, event: Any) -> None:  # noqa: ANN401
+        """A copy of a packet."""
+        self.worker.switches.heard_packet(event.msg)
+
 
 def _tls(settings: Any) -> TlsFiles | None:  # noqa: ANN401 (oslo.config's)
     files = (settings.ovsdb_private_key, settings.ovsdb_certificate, settings.ovsdb_ca_cert)

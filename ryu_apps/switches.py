@@ -24,13 +24,18 @@ from ryu.ofproto import ofproto_v1_4_parser as parser
 from policy.flows import meter_wire, wire
 from policy.flows.flow import Flow
 from policy.flows.meters import Meter
+from policy.flows.packet_in import decode_packet_in
 from policy.flows.tables import TABLES
+from policy.flows.telling import answer_actions
 from policy.flows.text import flow_text
+from policy.flows.wire import WireError
 from ryu_apps.facts import (
+    Answer,
     BundleDone,
     BundleRefused,
     Fact,
     FlowsRead,
+    Punted,
     ReadFailed,
     ReadFlows,
     SendBundle,
@@ -209,6 +214,19 @@ class Switches:
     def _post(self, connection: Connection, data: bytes) -> None:
         self._spawn(connection.datapath.send, data)
 
+    def answer(self, effect: Answer) -> None:
+        """Send a frame back to where a packet came from: to a vNIC as it is, to an uplink as that port demands."""
+        connection = self._find(effect.dpid, effect.session)
+        if connection is None:
+            return
+        datapath = connection.datapath
+        actions = wire.encode_actions(answer_actions(effect.in_port, effect.uplink, effect.vlan))
+        head = struct.pack("!IIH6x", wire.NO_BUFFER, ofp.OFPP_CONTROLLER, len(actions))
+        body = head + actions + effect.frame
+        datapath.xid = (datapath.xid + 1) & ofp.MAX_XID
+        header = struct.pack("!BBHI", wire.VERSION, ofp.OFPT_PACKET_OUT, 8 + len(body), datapath.xid)
+        self._post(connection, header + body)
+
     def disconnect(self, dpid: int, session: int) -> None:
         """Close a connection; `down` follows."""
         connection = self._find(dpid, session)
@@ -290,6 +308,25 @@ class Switches:
             connection.entries, connection.meters = [], {}
             dpid, number = connection.datapath.id, connection.number
             self._emit(FlowsRead(dpid, number, entries, meters, connection.most_meters))
+
+    def heard_packet(self, message: Any) -> None:  # noqa: ANN401
+        """A copy of a packet."""
+        connection = self._heard_on(message)
+        if connection is None:
+            return
+        try:
+            copy = decode_packet_in(bytes(message.buf))
+        except WireError as error:
+            if connection.complaints < MAX_COMPLAINTS:
+                connection.complaints += 1
+                LOG.warning("bridge %016x: %s", message.datapath.id, error)
+            return
+        self._emit(
+            Punted(
+                message.datapath.id, connection.number, copy.cookie, copy.side, copy.src_vnic, copy.dst_vnic,
+                copy.vlan, copy.in_port, copy.uplink, copy.frame,
+            )
+        )  # fmt: skip
 
     def _unreadable(self, connection: Connection, text: str) -> None:
         LOG.error("bridge %016x: %s", connection.datapath.id, text)

@@ -93,10 +93,9 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Punt:
-    """A copy of the packet to the controller, if the meter's rate allows it; at most ``length`` bytes of it."""
+    """A copy of the packet to the controller, if the meter's rate allows it. It is whole: OVS cuts off nothing."""
 
     meter: int
-    length: int
 
 
 @dataclass(frozen=True, slots=True)

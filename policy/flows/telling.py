@@ -10,14 +10,9 @@ from collections.abc import Iterator
 
 from policy.flows import fields as f
 from policy.flows.cookies import Drop, Kind, cookie
-from policy.flows.flow import Action, Flow, Load, Match, Punt, Resubmit, exact, flow, match
+from policy.flows.flow import Action, Flow, Load, Match, Output, Punt, Resubmit, exact, flow, match
 from policy.flows.meters import STRANGERS, MeterKind, meter_number
 from policy.model import Side
-
-# Bytes of a copy: enough for an ICMP error's quotation (RFC 1812, 4.3.2.3: 576 bytes in all) and for any header.
-COPY = 640
-# Bytes of a copy from which addresses are learned: a DHCP message is at most one Ethernet frame here.
-WHOLE = 1600
 
 
 def why(kind: Kind, number: int, side: Side = Side.EGRESS) -> tuple[Action, ...]:
@@ -43,7 +38,7 @@ def drop(table: str, priority: int, tests: Match, reason: Drop) -> Flow:
 
 def drop_of_stranger(table: str, priority: int, tests: Match, reason: Drop) -> Flow:
     """A refusal where no vNIC can be charged for the telling."""
-    copy = Punt(meter_number(MeterKind.NOTICES, STRANGERS), COPY)
+    copy = Punt(meter_number(MeterKind.NOTICES, STRANGERS))
     return flow(
         table, priority, tests, (*why(Kind.DROP, reason), copy), cookie(Kind.DROP, reason)
     )
@@ -54,6 +49,16 @@ def first_packets() -> Flow:
     return flow("TELL_ONCE", 100, match(exact(f.FRESH, 1)), (Resubmit("TELL"),), cookie(Kind.PIPELINE))
 
 
+def answer_actions(in_port: int, uplink: int, vlan: int) -> tuple[Action, ...]:
+    """Where an answer of the controller's own goes: back to where the packet came from, which nobody judges.
+
+    To a vNIC or another port as it is; to an uplink (by number, 0: none) tagged as that port demands.
+    """
+    if not uplink:
+        return (Output(in_port),)
+    return (Load(f.VLAN, vlan), Load(f.UPLINK_OUT, uplink), Resubmit("UPLINK_OUT"))
+
+
 def telling_flows(vnic: int, mark: int) -> Iterator[Flow]:
     """The copies that one vNIC pays for."""
-    yield flow("TELL", 100, match(exact(f.PAYER, vnic)), (Punt(meter_number(MeterKind.NOTICES, vnic), COPY),), mark)
+    yield flow("TELL", 100, match(exact(f.PAYER, vnic)), (Punt(meter_number(MeterKind.NOTICES, vnic)),), mark)

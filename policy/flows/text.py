@@ -126,8 +126,8 @@ def action_text(action: Action) -> str:
             return "ct(commit,zone,ct_mark:=1)"
         case Limit(meter):
             return f"limit({meter_text(meter)})"
-        case Punt(meter, length):
-            return f"tell({meter_text(meter)},{length} bytes)"
+        case Punt(meter):
+            return f"tell({meter_text(meter)})"
         case Output(port):
             return f"output({port})"
         case OutputTo(field):

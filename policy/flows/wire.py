@@ -216,9 +216,9 @@ def _encode_action(action: Action) -> bytes:
         case Commit():
             zone = struct.pack("!IH", _name(f.ZONE), _bits(f.ZONE))
             return _nicira(CT, struct.pack("!H", 1) + zone + struct.pack("!B3xH", 0xFF, 0) + _MARK_IT)
-        case Punt(meter, length):
-            # nicira-ext.h, struct nx_action_controller2: properties 0 (bytes at most) and 5 (meter)
-            return _nicira(CONTROLLER2, struct.pack("!6xHHH2xHHI", 0, 8, length, 5, 8, meter))
+        case Punt(meter):
+            # nicira-ext.h, struct nx_action_controller2: property 5 is the meter
+            return _nicira(CONTROLLER2, struct.pack("!6xHHI", 5, 8, meter))
         case Limit():
             raise WireError("a limit is an instruction, not an action")
         case Output(port):
@@ -352,10 +352,10 @@ def _decode_nicira(subtype: int, body: bytes) -> Action:
 
 
 def _decode_punt(body: bytes) -> Punt:
-    if len(body) == 22:
-        kind, size, length, other, other_size, meter = struct.unpack_from("!6xHHH2xHHI", body)
-        if (kind, size, other, other_size) == (0, 8, 5, 8):
-            return Punt(meter, length)
+    if len(body) == 14:
+        kind, size, meter = struct.unpack_from("!6xHHI", body)
+        if (kind, size) == (5, 8):
+            return Punt(meter)
     raise WireError("controller action of another shape")
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from types import TracebackType
 
 from policy.flows import meter_wire, wire
-from policy.flows.flow import Flow, Key
+from policy.flows.flow import Action, Flow, Key
 from policy.flows.meters import Meter
 from policy.flows.tables import TABLES
 
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, MULTIPART_REQUEST, MULTIPART_REPLY = 0, 1, 2, 3, 18, 19
+SET_CONFIG, PACKET_IN, PACKET_OUT, CONTROLLER = 9, 10, 13, 0xFFFFFFFD
 BARRIER_REQUEST, BARRIER_REPLY, BUNDLE_CONTROL = 20, 21, 33
 OPEN, CLOSE, COMMIT = 0, 2, 4
 ATOMIC_ORDERED = 3
@@ -77,6 +78,21 @@ class Switch:
             found += wire.decode_flow_stats(body[8:])
             if not struct.unpack_from("!HH", body)[1] & 1:
                 return found
+
+    def listen(self) -> None:
+        """Want packet-ins, too: they are read with `packet_in`."""
+        self.message(struct.pack("!BBHIHH", wire.VERSION, SET_CONFIG, 12, self._next(), 0, 0xFFFF))
+
+    def packet_in(self) -> bytes:
+        """The next packet-in, whole."""
+        body = self._receive(PACKET_IN)
+        return struct.pack("!BBHI", wire.VERSION, PACKET_IN, 8 + len(body), 0) + body
+
+    def packet_out(self, actions: Iterable[Action], frame: bytes) -> None:
+        """Send a frame out. Raises ``Refused``."""
+        packed = wire.encode_actions(actions)
+        body = struct.pack("!IIH6x", wire.NO_BUFFER, CONTROLLER, len(packed)) + packed + frame
+        self.message(struct.pack("!BBHI", wire.VERSION, PACKET_OUT, 8 + len(body), self._next()) + body)
 
     def flows(self) -> dict[Key, Flow]:
         """All flows, every one of them of a shape that we write."""

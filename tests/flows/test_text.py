@@ -60,7 +60,7 @@ CONDITIONS = {
 ACTIONS = {
     "arrives:=1": Load(f.ARRIVES, 1),
     "limit(opens:7)": Limit(7),
-    "tell(notices:7,640 bytes)": Punt(2 << 16 | 7, 640),
+    "tell(notices:7)": Punt(2 << 16 | 7),
     "vlan:=10": Load(f.VLAN, 10),
     "from_id:=src_id": Move(f.SRC_ID, f.FROM_ID, 32),
     "vlan_vid:=vlan[12]": Move(f.VLAN, f.VLAN_VID, 12),
