@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import math
 import platform
 import statistics
 import subprocess
@@ -110,7 +111,8 @@ def policy_texts(
         file = found.setdefault(f"apps/{application // 10:02}.yaml", ["policies:"])
         file += [f"  - name: {name}", "    rules:", *rules]
     management = "      - {name: manage, allow: [tcp/22, icmp/echo], from: management, to: everybody}"
-    found["management.yaml"] = ["policies:", "  - name: management", "    tier: infrastructure", "    rules:", management]
+    head = ["policies:", "  - name: management", "    tier: infrastructure", "    rules:"]
+    found["management.yaml"] = [*head, management]
     found["groups.yaml"] = groups
     return {name: ("\n".join(lines) + "\n").encode() for name, lines in found.items()}
 
@@ -127,7 +129,8 @@ def database(size: Size) -> Database:
         for place in range(size.vnics):
             number = bridge * size.vnics + place
             name = f"tap{number}"
-            ids = {"iface-id": f"vm-{number}", "attached-mac": ":".join(f"{MAC + number:012x}"[i : i + 2] for i in range(0, 12, 2))}  # noqa: E501
+            mac = f"{MAC + number:012x}"
+            ids = {"iface-id": f"vm-{number}", "attached-mac": ":".join(mac[i : i + 2] for i in range(0, 12, 2))}
             here.append(f"p-{name}")
             ports[f"p-{name}"] = PortRow(f"p-{name}", name, tag=10, interfaces=(f"i-{name}",))
             interfaces[f"i-{name}"] = InterfaceRow(f"i-{name}", name, ofport=place + 1, external_ids=ids)
@@ -287,7 +290,7 @@ def measured(size: Size, times: int) -> dict[str, Any]:
         seconds = sorted(each.seconds for each in found)
         kinds[name] = {
             "median": statistics.median(seconds),
-            "p95": seconds[int(0.95 * (len(seconds) - 1))],
+            "p95": seconds[math.ceil(0.95 * len(seconds)) - 1],
             "flow_mods": max(each.flow_mods for each in found),
             "bundles": max(each.bundles for each in found),
         }
@@ -302,7 +305,13 @@ def measured(size: Size, times: int) -> dict[str, Any]:
         "cold": cold.seconds,
         "octets": cold.octets,
         "status": status,
-        "memory": {"process": empty, "policy": before, "cold": after, "end": _memory("VmRSS"), "peak": _memory("VmHWM")},
+        "memory": {
+            "process": empty,
+            "policy": before,
+            "cold": after,
+            "end": _memory("VmRSS"),
+            "peak": _memory("VmHWM"),
+        },
         "changes": kinds,
     }
 

@@ -14,9 +14,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from policy.errors import Problem
-from policy.flows.compile import Compiled, bridge_flows, prepare
+from policy.flows.bridge_book import BridgeBook
+from policy.flows.compile import Compiled, PolicyBook
 from policy.flows.cookies import Kind, reason
-from policy.flows.flow import Flow, Key
+from policy.flows.flow import Flow
+from policy.flows.pieces import Wanted
 from policy.flows.placement import HIGHEST, LOWEST
 from policy.model import Builtins, Document, Tier
 from ryu_apps.facts import (
@@ -44,7 +46,7 @@ from topology.inventory import Inventory
 from topology.join import resolve
 from topology.ports import Bridge, IsolatedPort, Port, Topology, VnicPort
 from topology.rows import Database, apply_changes
-from topology.vnic import Vnic, offline_vnics
+from topology.vnic import Everybody
 from topology.zones import assign
 
 # What is enforced on a bridge that holds nothing of ours while no policy has loaded: no rule, so nothing is allowed.
@@ -112,11 +114,16 @@ class Engine:
         self.remotes: dict[str, Remote] = {name: Remote() for name in settings.remotes}
         self.sessions: dict[int, Session] = {}
         self.topology = Topology()
-        self.wanted: dict[int, Mapping[Key, Flow]] = {}
+        self.wanted: dict[int, Wanted] = {}
         # Ports whose flows a switch has refused, and its error: they stay shut until something about them changes.
         self.refused: dict[tuple[int, str], tuple[VnicPort, str]] = {}
         self.grace_over = False
         self._compiled: Compiled | None = None
+        # What was worked out last, so that a change costs what changes; nothing depends on it.
+        self._policy_book = PolicyBook()
+        self._bridge_books: dict[int, BridgeBook] = {}
+        self._everybody = Everybody()
+        self._by_dpid: dict[int, Bridge] = {}
         self._stale = True
         self._effects: list[Effect] = []
 
@@ -224,8 +231,11 @@ class Engine:
         databases = {name: remote.database for name, remote in self.remotes.items() if remote.database is not None}
         topology = resolve(databases, document.inventory, self.settings.uplinks, self.settings.bridges)
         self.topology = self._without_refused(topology)
-        self._compiled = prepare(document, universe(document, self.topology))
+        self._by_dpid = {bridge.dpid: bridge for bridge in self.topology.bridges if bridge.dpid is not None}
+        vnics = self._everybody.known(document.inventory, self.topology.vnic_ports)
+        self._compiled = self._policy_book.prepare(document, vnics)
         self.wanted = {}
+        self._bridge_books = {dpid: book for dpid, book in self._bridge_books.items() if dpid in self._by_dpid}
         self._stale = False
         self._ask_for_zones(databases)
         self._secure_bridges()
@@ -298,14 +308,15 @@ class Engine:
                 # A bridge that enforces a policy from before our start keeps it until there is one to replace it.
                 continue
             if dpid not in self.wanted:
-                self.wanted[dpid] = bridge_flows(self._compiled, bridge, session.priorities())
+                book = self._bridge_books.setdefault(dpid, BridgeBook())
+                self.wanted[dpid] = book.wanted(self._compiled, bridge, session.priorities())
             self._effects += session.change(self.wanted[dpid], self._compiled.document.revision)
 
     # --- asking
 
     def bridge(self, dpid: int) -> Bridge | None:
         """The managed bridge with this datapath id."""
-        return next((bridge for bridge in self.topology.bridges if bridge.dpid == dpid), None)
+        return self._by_dpid.get(dpid)
 
     @property
     def compiled(self) -> Compiled | None:
@@ -325,13 +336,3 @@ def _too_many_rules(document: Document) -> Problem | None:
         if counts[policy.tier] > CAPACITY:
             return Problem(policy.place, f"more than {CAPACITY:,} rules in tier {policy.tier.name.lower()}")
     return None
-
-
-def universe(document: Document, topology: Topology) -> tuple[Vnic, ...]:
-    """Every vNIC that is known: those on ports, and those of the inventory that have no port now."""
-    live: dict[str, Vnic] = {}
-    for port in topology.vnic_ports:
-        live.setdefault(port.vnic.id, port.vnic)
-    # The live ones last: where a port was matched by something else than its iface-id, the port's word wins.
-    absent = (vnic for vnic in offline_vnics(document.inventory) if vnic.id not in live)
-    return (*absent, *live.values())

@@ -9,7 +9,8 @@ from ryu.ofproto import ofproto_v1_4_parser as parser
 from ryu.ofproto.ofproto_parser import header, msg
 
 from policy.flows import wire
-from policy.flows.compile import bridge_flows, prepare
+from policy.flows.bridge_book import bridge_flows
+from policy.flows.compile import prepare
 from policy.flows.text import flow_text
 from ryu_apps.engine import NO_POLICY
 from ryu_apps.facts import BundleDone, BundleRefused, FlowsRead, ReadFailed, ReadFlows, SendBundle, SwitchDown, SwitchUp

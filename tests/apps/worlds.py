@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 
 from policy.errors import PolicyError
 from policy.flows import wire
-from policy.flows.compile import bridge_flows, prepare
+from policy.flows.bridge_book import bridge_flows
+from policy.flows.compile import prepare
 from policy.flows.cookies import Kind, reason
 from policy.flows.flow import Flow, Key
 from policy.load import load_texts
-from ryu_apps.engine import NO_POLICY, Engine, EngineSettings, universe
+from ryu_apps.engine import NO_POLICY, Engine, EngineSettings
 from ryu_apps.facts import (
     BundleDone,
     BundleRefused,
@@ -39,6 +40,7 @@ from ryu_apps.status import status_of
 from topology.join import resolve
 from topology.ports import VnicPort
 from topology.rows import COLUMNS, Change, Database, apply_changes
+from topology.vnic import Everybody
 from topology.zones import ZONE_KEY
 
 UPLINKS = ("eth*",)
@@ -292,7 +294,8 @@ class World:
             ),
         )
         bridge = next(bridge for bridge in topology.bridges if bridge.dpid == dpid)
-        return plain(bridge_flows(prepare(document, universe(document, topology)), bridge, {}))
+        vnics = Everybody().known(document.inventory, topology.vnic_ports)
+        return plain(bridge_flows(prepare(document, vnics.values()), bridge, {}))
 
     def check_enforced(self):
         """Every managed bridge holds what it must, and nothing is on its way."""
