@@ -43,7 +43,7 @@ from ryu_apps.facts import (
 from ryu_apps.ovsdb_facts import OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from ryu_apps.session import Session
 from topology.inventory import Inventory
-from topology.join import resolve
+from topology.join import Resolver
 from topology.ports import Bridge, IsolatedPort, Port, Topology, VnicPort
 from topology.rows import Database, apply_changes
 from topology.vnic import Everybody
@@ -120,6 +120,7 @@ class Engine:
         self.grace_over = False
         self._compiled: Compiled | None = None
         # What was worked out last, so that a change costs what changes; nothing depends on it.
+        self._resolver = Resolver(settings.uplinks, settings.bridges)
         self._policy_book = PolicyBook()
         self._bridge_books: dict[int, BridgeBook] = {}
         self._everybody = Everybody()
@@ -229,8 +230,7 @@ class Engine:
     def _recompute(self) -> None:
         document = self.policy.document or NO_POLICY
         databases = {name: remote.database for name, remote in self.remotes.items() if remote.database is not None}
-        topology = resolve(databases, document.inventory, self.settings.uplinks, self.settings.bridges)
-        self.topology = self._without_refused(topology)
+        self.topology = self._without_refused(self._resolver.resolve(databases, document.inventory))
         self._by_dpid = {bridge.dpid: bridge for bridge in self.topology.bridges if bridge.dpid is not None}
         vnics = self._everybody.known(document.inventory, self.topology.vnic_ports)
         self._compiled = self._policy_book.prepare(document, vnics)
@@ -271,7 +271,7 @@ class Engine:
             without = {port.interface_uuid for port in ports if port.zone is None}
             asked = {uuid: zone for uuid, zone in remote.zones_asked.items() if uuid in without}
             missing = [port for port in ports if port.interface_uuid in without - asked.keys()]
-            new = dict(assign(database, missing, reserved=asked.values()))
+            new = dict(assign(database, missing, reserved=asked.values())) if missing else {}
             remote.zones_asked = asked | new
             if new:
                 self._effects.append(WriteZones(name, tuple(sorted(new.items()))))
