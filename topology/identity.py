@@ -46,6 +46,7 @@ class Index:
     """The inventory by its keys. Where a key occurs twice (the loader does not let it) the first one counts."""
 
     def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
         self._fill(inventory)
 
     def _fill(self, inventory: Inventory) -> None:

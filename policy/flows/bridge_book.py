@@ -86,7 +86,8 @@ class BridgeBook:
         own = self._own.with_changes(changes)
         if self._wanted is None or own is not self._own or compiled.shared is not self._wanted.shared:
             self._own = own
-            self._wanted = Wanted(own, compiled.shared, {number: priority for (number, _), priority in self._in_use.items()})
+            priorities = {number: priority for (number, _), priority in self._in_use.items()}
+            self._wanted = Wanted(own, compiled.shared, priorities)
         return self._wanted
 
     # --- ports
@@ -99,7 +100,7 @@ class BridgeBook:
             zone_of(port): port for port in bridge.vnic_ports if port.zone is not None and not port.vnic.trusted
         }
         moved = {zone for zone, port in vnics.items() if self._vnics.get(zone) is not port}
-        moved |= self._vnics.keys() - vnics.keys()
+        moved.update(self._vnics.keys() - vnics.keys())
         for zone in moved:
             self._remove(zone)
         for zone in moved & vnics.keys():
@@ -168,8 +169,8 @@ class BridgeBook:
         if last is None:
             return
         if identities.flooded is not last.flooded and identities.flooded != last.flooded:
-            moved |= self._vnics.keys()
-            self._stale_blocks |= self._blocks.keys()
+            moved.update(self._vnics)
+            self._stale_blocks.update(self._blocks)
         if identities.of_vnic is not last.of_vnic:
             for vnic, _, _ in identities.of_vnic.changes_since(last.of_vnic):
                 zone = self._zones.get(vnic)
@@ -180,7 +181,7 @@ class BridgeBook:
             changed = [place for place, _, _ in identities.blocks.changes_since(last.blocks)]
             moved.update(self._owners[place] for place in changed if place in self._owners)
             if changed:
-                moved |= self._wide.keys()
+                moved.update(self._wide)
 
     def _find_identities(self, identities: Identities, moved: set[int]) -> tuple[Numbers, Numbers]:
         """The identities that the addresses of this bridge's vNICs can have; and with those of flooded packets."""
@@ -201,8 +202,10 @@ class BridgeBook:
     def _copy_floods(self, identities: Identities, changes: Changes) -> None:
         for vlan, block in self._stale_blocks:
             ports = self._blocks[vlan, block]
-            changes["copies", vlan, block] = piece(copy_flows(vlan, block, ports.values(), identities)) if ports else None
-            if not ports:
+            if ports:
+                changes["copies", vlan, block] = piece(copy_flows(vlan, block, ports.values(), identities))
+            else:
+                changes["copies", vlan, block] = None
                 del self._blocks[vlan, block]
         for vlan in {vlan for vlan, _ in self._stale_blocks}:
             blocks = [block for where, block in self._blocks if where == vlan]

@@ -18,6 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
+from typing import TypeVar
 
 from policy.flows.borders import EMPTY, Border, Borders, Members, key_of
 from policy.flows.cookies import digest, numbers
@@ -36,6 +37,7 @@ NOBODY = 0
 FLOODED: tuple[Prefix, ...] = (IPv4Network("224.0.0.0/4"), IPv4Network("255.255.255.255/32"), IPv6Network("ff00::/8"))
 
 Place = tuple[str, Prefix]
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -283,7 +285,8 @@ class IdentityBook:
             number_of, members, holding = last.numbers, last.members, last.holding
         else:
             number_of = self._numbers(occurring)
-            if last is not None and any(last.numbers.get(found, number) != number for found, number in number_of.items()):
+            before = last.numbers if last is not None else {}
+            if any(before.get(found, number) != number for found, number in number_of.items()):
                 self._edition += 1
             members = {number: found for found, number in number_of.items()}
             several: dict[Group, set[int]] = defaultdict(set)
@@ -333,11 +336,11 @@ def _ownership(vnic: Vnic) -> tuple[str, tuple[bool, str], tuple[Prefix, ...]]:
     return vnic.scope, _owner(vnic), vnic.addresses
 
 
-def _less(counter: Counter[object] | Counter[Members] | Counter[tuple[str, Members]], key: object) -> None:
+def _less(counter: Counter[K], key: K) -> None:
     """One less; what does not occur any more is not in the counter."""
-    counter[key] -= 1  # type: ignore[index]
-    if not counter[key]:  # type: ignore[index]
-        del counter[key]  # type: ignore[arg-type]
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]
 
 
 def _inside(inner: Prefix, outer: Prefix) -> bool:

@@ -1,4 +1,4 @@
-"""Which groups a vNIC is in whatever its address: by its labels and its VM's name. CIDRs are `policy.flows.borders`'."""
+"""Which groups a vNIC is in whatever its address: by its labels and its VM's name (CIDRs: `policy.flows.borders`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wanted flows of a bridge in pieces: each the flows of one thing (a port, a rule, an entry), under a key of its own.
+"""The wanted flows of a bridge in pieces, each the flows of one thing: of a port, a rule, an address.
 
 A piece that has not changed is the same object, so what has changed is found without looking at the rest. No two pieces
 have a flow of the same table, priority and match.
