@@ -11,6 +11,7 @@ import gc
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from policy.analysis.assertions import check_assertions
@@ -21,13 +22,14 @@ from policy.groups import GroupLimits, GroupTable
 from policy.limit_reader import limit_entries
 from policy.model import Assertion, Builtins, Document, Group, LimitEntry, Policy, Term
 from policy.networks import Networks
+from policy.nodes import Mapping as MappingNode
 from policy.problems import Enough, Problems
 from policy.rules import PolicyReader
 from policy.sections import BUILTINS, VERSION, Namespace, Sections
 from policy.services import ServiceLimits, Services
 from policy.source import Budget, read
 from policy.speaker import Speaker
-from policy.vms import vms
+from policy.vms import VmBook
 from topology.inventory import Inventory, Place
 
 
@@ -36,15 +38,12 @@ def load(path: Path | str) -> Document:
 
     Raises `PolicyError` with all problems of the load, and `PolicyNotFound` (one of these) if there is no policy.
     """
-    problems = Problems()
-    return _load(read_files(Path(path), problems), problems)
+    return Loader().load(path)
 
 
 def load_texts(files: Mapping[str, bytes]) -> Document:
     """The policy that files of these names and contents make up. Raises like `load`."""
-    if not files:
-        raise PolicyNotFound([Problem(Place(".", 1, 1), "no policy files")])
-    return _load(files, Problems())
+    return Loader().load_texts(files)
 
 
 def revision_of(files: Mapping[str, bytes]) -> str:
@@ -71,46 +70,99 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _load(files: Mapping[str, bytes], problems: Problems) -> Document:
-    try:
-        with _collector_paused():
-            document = _document(files, problems)
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file that was read without a mistake, by a digest of its contents, and what it took of the `Budget`."""
+
+    digest: bytes
+    root: MappingNode
+    nodes: int
+    characters: int
+
+
+class Loader:
+    """Loads one policy again and again: a file that is as it was is not parsed again, nor are its VMs read again.
+
+    What comes out is the same as of a new one, and what has not changed is the same object where that is cheap to say.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, _File] = {}
+        self._vms = VmBook()
+
+    def load(self, path: Path | str) -> Document:
+        """As the function of that name."""
+        problems = Problems()
+        return self._load(read_files(Path(path), problems), problems)
+
+    def load_texts(self, files: Mapping[str, bytes]) -> Document:
+        """As the function of that name."""
+        if not files:
+            raise PolicyNotFound([Problem(Place(".", 1, 1), "no policy files")])
+        return self._load(files, Problems())
+
+    def _load(self, files: Mapping[str, bytes], problems: Problems) -> Document:
+        try:
+            with _collector_paused():
+                document = self._document(files, problems)
+            problems.check()
+            # Only of a policy without a mistake can anybody say what it lets through.
+            for problem in check_assertions(document):
+                problems.add(problem.place, problem.message)
+        except Enough:
+            raise problems.error() from None
         problems.check()
-        # Only of a policy without a mistake can anybody say what it lets through.
-        for problem in check_assertions(document):
-            problems.add(problem.place, problem.message)
-    except Enough:
-        raise problems.error() from None
-    problems.check()
-    return document
+        return document
 
-
-def _document(files: Mapping[str, bytes], problems: Problems) -> Document:
-    sections = Sections(problems)
-    budget = Budget()
-    for name in sorted(files):
-        root = read(name, files[name], budget, problems)
-        if root is not None:
+    def _document(self, files: Mapping[str, bytes], problems: Problems) -> Document:
+        sections = Sections(problems)
+        for root in self._roots(files, problems):
             sections.add_file(root)
-    if sections.version is None and not problems.incomplete:
-        problems.add(Place(min(files), 1, 1), f"no file says 'version: {VERSION}'")
+        if sections.version is None and not problems.incomplete:
+            problems.add(Place(min(files), 1, 1), f"no file says 'version: {VERSION}'")
 
-    networks = Networks(sections.networks, problems)
-    machines = vms(sections.vms, networks, problems)
-    reader = _NamespaceReader(networks.scopes, problems)
-    reader.read(sections.provider, sections.vms.keys())
-    for tenant in sorted(sections.tenants):
-        reader.read(sections.tenants[tenant], [vm.name for vm in machines if vm.tenant == tenant])
-    return Document(
-        inventory=Inventory(tuple(machines), tuple(networks.networks.values())),
-        groups=reader.groups,
-        services=reader.services,
-        policies=tuple(sorted(reader.policies, key=_walking_order)),
-        builtins=Builtins(**{BUILTINS[name]: on for name, (_, on) in sections.builtins.items()}),
-        revision=revision_of(files),
-        assertions=tuple(reader.assertions),
-        limits=tuple(reader.limits),
-    )
+        networks = Networks(sections.networks, problems)
+        machines = self._vms.vms(sections.vms, networks, problems)
+        reader = _NamespaceReader(networks.scopes, problems)
+        reader.read(sections.provider, sections.vms.keys())
+        for tenant in sorted(sections.tenants):
+            reader.read(sections.tenants[tenant], [vm.name for vm in machines if vm.tenant == tenant])
+        return Document(
+            inventory=Inventory(tuple(machines), tuple(networks.networks.values())),
+            groups=reader.groups,
+            services=reader.services,
+            policies=tuple(sorted(reader.policies, key=_walking_order)),
+            builtins=Builtins(**{BUILTINS[name]: on for name, (_, on) in sections.builtins.items()}),
+            revision=revision_of(files),
+            assertions=tuple(reader.assertions),
+            limits=tuple(reader.limits),
+        )
+
+    def _roots(self, files: Mapping[str, bytes], problems: Problems) -> Iterator[MappingNode]:
+        """What each file holds, of those that can be read."""
+        known, self._files = self._files, {}
+        budget = Budget()
+        for name in sorted(files):
+            digest = hashlib.sha256(files[name]).digest()
+            file = known.get(name)
+            if file is not None and file.digest == digest and budget.affords(file.nodes, file.characters):
+                budget.spend(file.nodes, file.characters)
+            else:
+                file = _read_file(name, files[name], digest, budget, problems)
+            if file is not None:
+                yield file.root
+                if file.digest:
+                    self._files[name] = file
+
+
+def _read_file(name: str, data: bytes, digest: bytes, budget: Budget, problems: Problems) -> _File | None:
+    before, nodes, characters = len(problems), budget.nodes, budget.characters
+    root = read(name, data, budget, problems)
+    if root is None:
+        return None
+    # Of a file with a mistake there is no digest: it is read again, so that it is told again.
+    told = len(problems) > before
+    return _File(b"" if told else digest, root, nodes - budget.nodes, characters - budget.characters)
 
 
 class _NamespaceReader:

@@ -93,6 +93,10 @@ class Group:
     shared: bool = field(default=False, compare=False)
     place: Place | None = field(default=None, compare=False)
 
+    def __hash__(self) -> int:
+        """Of what tells groups apart most often: groups are looked up all the time, and lists of CIDRs are long."""
+        return hash((self.name, self.tenant, self.selector, self.vms, self.cidrs[:1]))
+
 
 # A side of a rule: None is "any", else the union of the groups.
 Groups = tuple[Group, ...] | None

@@ -12,7 +12,7 @@ from policy.networks import Networks
 from policy.nodes import Kind, Node, Scalar
 from policy.problems import Problems, quoted
 from policy.selectors import BUILT_IN_PREFIXES
-from policy.unique import Claims
+from policy.unique import Claims, Made
 from topology.addresses import Prefix, parse_mac
 from topology.inventory import DEFAULT_SCOPE, ROLES, InventoryVnic, Vm
 
@@ -30,12 +30,52 @@ Definitions = Mapping[str, tuple[Scalar, Node]]
 Values = dict[str, tuple[Scalar, Node]]
 
 
-def vms(definitions: Definitions, networks: Networks, problems: Problems) -> list[Vm]:
-    """The VMs, each by itself; what two of them cannot both have is a problem."""
-    reader = _VmReader(networks, problems)
-    found = [reader.vm(name, key, node) for name, (key, node) in definitions.items()]
-    reader.claims.check_addresses()
-    return [vm for vm in found if vm is not None]
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A VM that was read without a mistake: of what, and what it claims."""
+
+    key: Scalar
+    node: Node
+    vm: Vm
+    claims: Made
+
+
+class VmBook:
+    """The VMs of one load after the other. Of nodes that are the same objects the VM is not read again."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, _Kept] = {}
+        self._networks: Networks | None = None
+
+    def vms(self, definitions: Definitions, networks: Networks, problems: Problems) -> list[Vm]:
+        """The VMs, each by itself; what two of them cannot both have is a problem."""
+        # A VM says which network it is in; what that means may have changed.
+        known = self._kept if self._networks is not None and networks.alike(self._networks) else {}
+        self._kept, self._networks = {}, networks
+        reader = _VmReader(networks, problems)
+        found: list[Vm] = []
+        for name, (key, node) in definitions.items():
+            kept = known.get(name)
+            if kept is not None and kept.key is key and kept.node is node:
+                reader.claims.again(kept.claims)
+                reader.claims.made()
+                self._kept[name] = kept
+                found.append(kept.vm)
+                continue
+            before = len(problems)
+            vm = reader.vm(name, key, node)
+            claims = reader.claims.made()
+            if vm is None:
+                continue
+            if kept is not None and kept.vm == vm:
+                # Others see at once that nothing about it has changed.
+                vm = kept.vm
+            found.append(vm)
+            # What is wrong with a VM must be told again, so that one is read again.
+            if len(problems) == before:
+                self._kept[name] = _Kept(key, node, vm, claims)
+        reader.claims.check_addresses()
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from policy.errors import Problem
-from policy.flows.compile import Compiled, bridge_flows, bridge_meters, prepare, unmetered
+from policy.flows.bridge_book import BridgeBook
+from policy.flows.compile import Compiled, PolicyBook
 from policy.flows.cookies import Kind, reason
-from policy.flows.flow import Flow, Key
-from policy.flows.meters import Meter
+from policy.flows.flow import Flow
+from policy.flows.pieces import Wanted, unmetered
 from policy.flows.placement import HIGHEST, LOWEST
 from policy.model import Builtins, Document, Tier
 from ryu_apps.facts import (
@@ -42,10 +43,10 @@ from ryu_apps.facts import (
 from ryu_apps.ovsdb_facts import OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from ryu_apps.session import Session
 from topology.inventory import Inventory
-from topology.join import resolve
+from topology.join import Resolver
 from topology.ports import Bridge, IsolatedPort, Port, Topology, VnicPort
 from topology.rows import Database, apply_changes
-from topology.vnic import Vnic, offline_vnics
+from topology.vnic import Everybody
 from topology.zones import assign
 
 # What is enforced on a bridge that holds nothing of ours while no policy has loaded: no rule, so nothing is allowed.
@@ -113,12 +114,17 @@ class Engine:
         self.remotes: dict[str, Remote] = {name: Remote() for name in settings.remotes}
         self.sessions: dict[int, Session] = {}
         self.topology = Topology()
-        self.wanted: dict[int, Mapping[Key, Flow]] = {}
-        self.meters: dict[int, Mapping[int, Meter]] = {}
+        self.wanted: dict[int, Wanted] = {}
         # Ports whose flows a switch has refused, and its error: they stay shut until something about them changes.
         self.refused: dict[tuple[int, str], tuple[VnicPort, str]] = {}
         self.grace_over = False
         self._compiled: Compiled | None = None
+        # What was worked out last, so that a change costs what changes; nothing depends on it.
+        self._resolver = Resolver(settings.uplinks, settings.bridges)
+        self._policy_book = PolicyBook()
+        self._bridge_books: dict[int, BridgeBook] = {}
+        self._everybody = Everybody()
+        self._by_dpid: dict[int, Bridge] = {}
         self._stale = True
         self._effects: list[Effect] = []
 
@@ -224,10 +230,12 @@ class Engine:
     def _recompute(self) -> None:
         document = self.policy.document or NO_POLICY
         databases = {name: remote.database for name, remote in self.remotes.items() if remote.database is not None}
-        topology = resolve(databases, document.inventory, self.settings.uplinks, self.settings.bridges)
-        self.topology = self._without_refused(topology)
-        self._compiled = prepare(document, universe(document, self.topology))
+        self.topology = self._without_refused(self._resolver.resolve(databases, document.inventory))
+        self._by_dpid = {bridge.dpid: bridge for bridge in self.topology.bridges if bridge.dpid is not None}
+        vnics = self._everybody.known(document.inventory, self.topology.vnic_ports)
+        self._compiled = self._policy_book.prepare(document, vnics)
         self.wanted = {}
+        self._bridge_books = {dpid: book for dpid, book in self._bridge_books.items() if dpid in self._by_dpid}
         self._stale = False
         self._ask_for_zones(databases)
         self._secure_bridges()
@@ -263,7 +271,7 @@ class Engine:
             without = {port.interface_uuid for port in ports if port.zone is None}
             asked = {uuid: zone for uuid, zone in remote.zones_asked.items() if uuid in without}
             missing = [port for port in ports if port.interface_uuid in without - asked.keys()]
-            new = dict(assign(database, missing, reserved=asked.values()))
+            new = dict(assign(database, missing, reserved=asked.values())) if missing else {}
             remote.zones_asked = asked | new
             if new:
                 self._effects.append(WriteZones(name, tuple(sorted(new.items()))))
@@ -300,17 +308,16 @@ class Engine:
                 # A bridge that enforces a policy from before our start keeps it until there is one to replace it.
                 continue
             if dpid not in self.wanted:
-                document = self._compiled.document
-                flows = bridge_flows(self._compiled, bridge, session.priorities())
-                self.wanted[dpid] = flows if session.metered else unmetered(flows)
-                self.meters[dpid] = bridge_meters(document, bridge) if session.metered else {}
-            self._effects += session.change(self.wanted[dpid], self.meters[dpid], self._compiled.document.revision)
+                book = self._bridge_books.setdefault(dpid, BridgeBook())
+                wanted = book.wanted(self._compiled, bridge, session.priorities())
+                self.wanted[dpid] = wanted if session.metered else unmetered(wanted)
+            self._effects += session.change(self.wanted[dpid], self._compiled.document.revision)
 
     # --- asking
 
     def bridge(self, dpid: int) -> Bridge | None:
         """The managed bridge with this datapath id."""
-        return next((bridge for bridge in self.topology.bridges if bridge.dpid == dpid), None)
+        return self._by_dpid.get(dpid)
 
     @property
     def compiled(self) -> Compiled | None:
@@ -330,13 +337,3 @@ def _too_many_rules(document: Document) -> Problem | None:
         if counts[policy.tier] > CAPACITY:
             return Problem(policy.place, f"more than {CAPACITY:,} rules in tier {policy.tier.name.lower()}")
     return None
-
-
-def universe(document: Document, topology: Topology) -> tuple[Vnic, ...]:
-    """Every vNIC that is known: those on ports, and those of the inventory that have no port now."""
-    live: dict[str, Vnic] = {}
-    for port in topology.vnic_ports:
-        live.setdefault(port.vnic.id, port.vnic)
-    # The live ones last: where a port was matched by something else than its iface-id, the port's word wins.
-    absent = (vnic for vnic in offline_vnics(document.inventory) if vnic.id not in live)
-    return (*absent, *live.values())

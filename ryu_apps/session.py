@@ -12,10 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from policy.flows.cookies import Kind, is_ours, reason
-from policy.flows.difference import Difference, difference
+from policy.flows.difference import Difference, change, difference
 from policy.flows.fields import ETH_SRC
 from policy.flows.flow import Flow, Key
 from policy.flows.meters import HIGHEST_METER, Meter
+from policy.flows.pieces import Wanted
+from policy.flows.shared_map import SharedMap
 from policy.flows.tables import BY_NUMBER, TABLES
 from policy.flows.wire import Installed
 from ryu_apps.facts import Disconnect, Due, Effect, Later, ReadFlows, SendBundle
@@ -35,17 +37,18 @@ class State(enum.Enum):
 
 @dataclass(slots=True)
 class Session:
-    """The state of one connection. ``installed`` is what the switch holds of ours, as far as we know."""
+    """The state of one connection. ``installed`` is what the switch holds of ours, as far as we know: flows as it has
+    told them, or what was last brought there.
+    """
 
     dpid: int
     number: int
     state: State = State.READING
-    installed: Mapping[Key, Flow] = field(default_factory=dict)
-    meters: Mapping[int, Meter | None] = field(default_factory=dict)
+    installed: Wanted | Mapping[Key, Flow] = field(default_factory=dict)
+    meters: SharedMap[int, Meter] | Mapping[int, Meter | None] = field(default_factory=dict)
     metered: bool = True
     foreign: tuple[Installed, ...] = ()
-    sending: Mapping[Key, Flow] = field(default_factory=dict)
-    sending_meters: Mapping[int, Meter] = field(default_factory=dict)
+    sending: Wanted | None = None
     sending_revision: str | None = None
     in_force: str | None = None
     serial: int = 0
@@ -93,22 +96,24 @@ class Session:
         self.state = State.IDLE
         self.serial += 1
 
-    def change(self, wanted: Mapping[Key, Flow], meters: Mapping[int, Meter], revision: str) -> list[Effect]:
+    def change(self, wanted: Wanted, revision: str) -> list[Effect]:
         """Bring the switch from what it holds to what is wanted, if it is free."""
         if self.state is not State.IDLE:
             return []
-        # After a commit it is the same object: most bridges have nothing to do with most facts.
-        changes = Difference() if wanted is self.installed else difference(wanted, self.installed)
-        if not changes and not self.foreign and self.meters == meters:
+        changes, meters = self._changes(wanted), self._meter_changes(wanted)
+        if not changes and not self.foreign and not meters:
+            self.meters = wanted.meters
             self.installed = wanted
             self.in_force = revision
             self.error, self.pause = None, FIRST_PAUSE
             return []
         # A flow of the same key replaces a foreign one: what is wanted must not be removed after it was added.
-        foreign = tuple(entry for entry in self.foreign if entry.flow is None or entry.flow.key not in wanted)
+        keys = wanted.flat() if self.foreign else {}
+        foreign = tuple(entry for entry in self.foreign if entry.flow is None or entry.flow.key not in keys)
         self.serial += 1
         self.state = State.CHANGING
-        self.sending, self.sending_meters, self.sending_revision = wanted, meters, revision
+        self.sending, self.sending_revision = wanted, revision
+        before = changes.remove + changes.replaced
         bundle = SendBundle(
             self.dpid,
             self.number,
@@ -116,22 +121,52 @@ class Session:
             changes.add,
             changes.remove,
             foreign,
-            tuple(sorted({zone for zone, _ in _holders(wanted) - _holders(self.installed)})),
-            any(_is_uplink(flow) for flow in changes.remove) or self._uplinks_replaced(changes.add),
-            tuple(meter for number, meter in meters.items() if number not in self.meters),
-            tuple(m for number, m in meters.items() if number in self.meters and self.meters[number] != m),
-            tuple(number for number in self.meters if number not in meters),
+            tuple(sorted({zone for zone, _ in _holders(changes.add) - _holders(before)})),
+            any(map(_is_uplink, before)),
+            tuple(now for _, there, now in meters if not there and now is not None),
+            tuple(now for _, there, now in meters if there and now is not None),
+            tuple(number for number, _, now in meters if now is None),
         )
         self.flow_mods += len(bundle)
         self.foreign_removed += len(foreign)
         return [bundle, self._due("answer", ANSWER_SECONDS)]
 
+    def _changes(self, wanted: Wanted) -> Difference:
+        if wanted is self.installed:
+            # As after every commit: most bridges have nothing to do with most facts.
+            return Difference()
+        if isinstance(self.installed, Wanted):
+            return change(wanted, self.installed)
+        return difference(wanted.flat(), self.installed)
+
+    def _meter_changes(self, wanted: Wanted) -> list[tuple[int, bool, Meter | None]]:
+        """The meters that differ: number, whether there is one now, and what it is to be (None: nothing)."""
+        if wanted.meters is self.meters:
+            return []
+        if isinstance(self.meters, SharedMap):
+            changes = wanted.meters.changes_since(self.meters)
+            return [(number, then is not None, now) for number, then, now in changes]
+        numbers = {**wanted.meters, **self.meters}
+        return [
+            (number, number in self.meters, wanted.meters.get(number))
+            for number in numbers
+            if self.meters.get(number) != wanted.meters.get(number) or number not in wanted.meters
+        ]
+
+    def flows(self) -> Iterable[Flow]:
+        """What the switch holds of ours, as far as we know."""
+        return self.installed if isinstance(self.installed, Wanted) else self.installed.values()
+
+    def count(self) -> int:
+        """How many flows that are."""
+        return self.installed.count() if isinstance(self.installed, Wanted) else len(self.installed)
+
     def done(self, serial: int) -> bool:
         """The switch has committed; False if that bundle is not the one on its way."""
-        if self.state is not State.CHANGING or serial != self.serial:
+        if self.state is not State.CHANGING or serial != self.serial or self.sending is None:
             return False
-        self.installed, self.sending, self.foreign = self.sending, {}, ()
-        self.meters = self.sending_meters
+        self.installed, self.sending, self.foreign = self.sending, None, ()
+        self.meters = self.installed.meters
         self.in_force = self.sending_revision
         self.state = State.IDLE
         self.bundles += 1
@@ -153,7 +188,7 @@ class Session:
         self.error = error
         self.refusals += 1
         self.state = State.WAITING
-        self.sending = {}
+        self.sending = None
         pause, self.pause = self.pause, min(2 * self.pause, LAST_PAUSE)
         return [self._due("retry", pause)]
 
@@ -168,8 +203,10 @@ class Session:
             return [Disconnect(self.dpid, self.number, self.error)]
         return []
 
-    def priorities(self) -> dict[int, int]:
+    def priorities(self) -> Mapping[int, int]:
         """The priority that each rule has on the switch, by rule number."""
+        if isinstance(self.installed, Wanted):
+            return self.installed.priorities
         return {
             flow.cookie & 0xFFFFFFFF: flow.priority
             for flow in self.installed.values()
@@ -178,9 +215,6 @@ class Session:
 
     def _due(self, what: str, seconds: float) -> Later:
         return Later(seconds, Due(self.dpid, self.number, what, self.serial))
-
-    def _uplinks_replaced(self, added: Iterable[Flow]) -> bool:
-        return any(_is_uplink(flow) and flow.key in self.installed for flow in added)
 
 
 _CLASSIFY = TABLES["CLASSIFY"]
@@ -191,11 +225,11 @@ def _is_uplink(flow: Flow) -> bool:
     return flow.table is _CLASSIFY and why is not None and why.kind is Kind.UPLINK
 
 
-def _holders(flows: Mapping[Key, Flow]) -> set[tuple[int, int]]:
+def _holders(flows: Iterable[Flow]) -> set[tuple[int, int]]:
     """Which conntrack zones are in use, and by the vNIC of which MAC."""
     return {
         (flow.cookie & 0xFFFF, test.value)
-        for flow in flows.values()
+        for flow in flows
         if flow.table is _CLASSIFY and (why := reason(flow.cookie)) is not None and why.kind is Kind.VNIC
         for test in flow.match
         if test.field is ETH_SRC

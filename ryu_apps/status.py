@@ -1,4 +1,4 @@
-"""What the controller says of itself: one JSON document, made anew after each batch of facts (docs/status.md).
+"""What the controller says of itself: one JSON document, made when somebody asks for it (docs/status.md).
 
 ``enforced`` is true only if every managed bridge enforces the newest policy over the newest topology.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from ryu_apps.engine import REFUSED, Engine
 from ryu_apps.session import Session
-from topology.ports import Bridge, IsolatedPort, UplinkPort, VnicPort
+from topology.ports import Bridge, IsolatedPort, Topology, UplinkPort, VnicPort
 
 Status = dict[str, Any]
 
@@ -43,14 +43,13 @@ def status_of(engine: Engine) -> Status:
     }
 
 
-def troubles(status: Status) -> Iterator[str]:
-    """The lines of a status that somebody should see who only reads the log."""
-    for port in status["vnics"]:
-        if port["state"] == "isolated":
-            whose = f" of vNIC {port['vnic']}" if port["vnic"] else ""
-            yield f"bridge {port['bridge']}: port {port['port']}{whose} is shut: {port['reason']}"
-    for finding in status["findings"]:
-        yield f"{finding['where']}: {finding['message']}"
+def troubles(topology: Topology) -> Iterator[str]:
+    """What somebody should see who only reads the log."""
+    for bridge in topology.bridges:
+        for port in bridge.isolated:
+            whose = f" of vNIC {port.who}" if port.who else ""
+            yield f"bridge {bridge.name}: port {port.name}{whose} is shut: {port.reason}"
+    yield from map(str, topology.findings)
 
 
 def _policy(engine: Engine) -> Status:
@@ -149,7 +148,7 @@ def _bridge(engine: Engine, bridge: Bridge) -> Status:
         "wanted": revision,
         "in_force": session.in_force if session else None,
         "error": session.error if session else None,
-        "flows": len(session.installed) if session else None,
+        "flows": session.count() if session else None,
         "flow_mods": session.flow_mods if session else 0,
         "bundles": session.bundles if session else 0,
         "refusals": session.refusals if session else 0,

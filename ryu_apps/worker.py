@@ -29,6 +29,7 @@ from ryu_apps.facts import (
 from ryu_apps.ovsdb import OvsdbClient
 from ryu_apps.status import Status, status_of, troubles
 from ryu_apps.switches import Switches
+from topology.ports import Topology
 
 LOG = logging.getLogger(__name__)
 
@@ -56,7 +57,8 @@ class Worker:
         self.engine = engine
         self.switches = Switches(self.put)
         self.databases: Mapping[str, OvsdbClient] = {}
-        self.status: Status = status_of(engine)
+        self._status: Status | None = None
+        self._looked_at = Topology()
         self._logged: frozenset[str] = frozenset()
         self._queue: Any = hub.Queue()
         self._busy = False
@@ -79,6 +81,13 @@ class Worker:
         """True if no fact waits to be handled, and the status tells of all that were."""
         return not self._busy and bool(self._queue.empty())
 
+    @property
+    def status(self) -> Status:
+        """What the controller says of itself; made when somebody asks, once for all who ask before the next change."""
+        if self._status is None:
+            self._status = status_of(self.engine)
+        return self._status
+
     def _run(self) -> None:
         batch: list[Fact] = []
         try:
@@ -87,9 +96,10 @@ class Worker:
                 self._busy = True
                 while len(batch) < BATCH and not self._queue.empty():
                     batch.append(self._queue.get())
+                self._status = None
                 for effect in self.engine.handle(batch):
                     self._carry_out(effect)
-                self.status = status_of(self.engine)
+                self._status = None
                 self._log_troubles()
                 self._busy = False
                 self._changed.set()
@@ -101,7 +111,10 @@ class Worker:
 
     def _log_troubles(self) -> None:
         """What is shut or contradictory is a line in the log when that begins, and when it ends."""
-        now = frozenset(troubles(self.status))
+        if self.engine.topology is self._looked_at:
+            return
+        self._looked_at = self.engine.topology
+        now = frozenset(troubles(self._looked_at))
         for trouble in sorted(now - self._logged):
             LOG.warning("%s", trouble)
         for trouble in sorted(self._logged - now):

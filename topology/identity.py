@@ -38,27 +38,84 @@ class Identity:
     spec: InventoryVnic | None = None
 
 
+# What the inventory says of claims: by iface-id, vm-id, MAC and the VM's name; and the network of the port's VLAN.
+Answer = tuple[tuple[Vm, InventoryVnic] | None, Vm | None, tuple[Vm, InventoryVnic] | None, Vm | None, Network | None]
+
+
 class Index:
     """The inventory by its keys. Where a key occurs twice (the loader does not let it) the first one counts."""
 
     def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        self._fill(inventory)
+
+    def _fill(self, inventory: Inventory) -> None:
         self.by_iface_id: dict[str, tuple[Vm, InventoryVnic]] = {}
         self.by_mac: dict[str, tuple[Vm, InventoryVnic]] = {}
         self.by_vm_id: dict[str, Vm] = {}
         self.by_name: dict[str, Vm] = {}
+        self._ambiguous = False
         for vm in inventory.vms:
-            self.by_name.setdefault(vm.name, vm)
-            if vm.id is not None:
-                self.by_vm_id.setdefault(vm.id, vm)
-            for spec in vm.vnics:
-                self.by_iface_id.setdefault(spec.iface_id, (vm, spec))
-                if spec.mac is not None:
-                    self.by_mac.setdefault(spec.mac, (vm, spec))
+            self._add(vm)
+        self._take_networks(inventory)
+
+    def _add(self, vm: Vm) -> None:
+        self._ambiguous |= self.by_name.setdefault(vm.name, vm) is not vm
+        if vm.id is not None:
+            self._ambiguous |= self.by_vm_id.setdefault(vm.id, vm) is not vm
+        for spec in vm.vnics:
+            entry = vm, spec
+            self._ambiguous |= self.by_iface_id.setdefault(spec.iface_id, entry) is not entry
+            if spec.mac is not None:
+                self._ambiguous |= self.by_mac.setdefault(spec.mac, entry) is not entry
+
+    def _remove(self, vm: Vm) -> None:
+        del self.by_name[vm.name]
+        if vm.id is not None:
+            del self.by_vm_id[vm.id]
+        for spec in vm.vnics:
+            del self.by_iface_id[spec.iface_id]
+            if spec.mac is not None:
+                del self.by_mac[spec.mac]
+
+    def take(self, inventory: Inventory) -> bool:
+        """Become the index of another inventory; False if it is the same object. VMs kept cost next to nothing."""
+        if inventory is self._inventory:
+            return False
+        fresh = {vm.name: vm for vm in inventory.vms}
+        gone = [vm for name, vm in self.by_name.items() if fresh.get(name) is not vm]
+        if self._ambiguous or len(fresh) < len(inventory.vms):
+            self._fill(inventory)
+            return True
+        new = [vm for name, vm in fresh.items() if self.by_name.get(name) is not vm]
+        for vm in gone:
+            self._remove(vm)
+        for vm in new:
+            self._add(vm)
+        if self._ambiguous:
+            # Which one is the first, the whole inventory tells.
+            self._fill(inventory)
+        elif inventory.networks != self._inventory.networks:
+            self._take_networks(inventory)
+        self._inventory = inventory
+        return True
+
+    def _take_networks(self, inventory: Inventory) -> None:
         self._networks: dict[int, Network] = {}
         for network in inventory.networks:
             self._networks.setdefault(network.vlan, network)
         self._scopes = {network.name: network.scope for network in inventory.networks}
         self._inventory = inventory
+
+    def answer(self, claims: Claims, vlan: int | None) -> Answer:
+        """All that `identify` and `make_vnic` look up."""
+        return (
+            self.by_iface_id.get(claims.iface_id),
+            self.by_vm_id.get(claims.vm_id) if claims.vm_id is not None else None,
+            self.by_mac.get(claims.mac) if claims.mac is not None else None,
+            self.by_name.get(claims.vm_name) if claims.vm_name is not None else None,
+            self.network_of_vlan(vlan) if vlan is not None else None,
+        )
 
     def network_of_vlan(self, vlan: int) -> Network:
         """As `Inventory.network_of_vlan`, without the search."""

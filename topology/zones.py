@@ -27,20 +27,59 @@ def parse_zone(text: str | None) -> int | None:
     return zone if zone <= MAX_ZONE else None
 
 
-def holders(database: Database) -> dict[str, int]:
+def holders(database: Database) -> Mapping[str, int]:
     """The zone of each interface that holds one, by interface UUID.
 
     Where several hold the same, as a careless copy of external_ids leaves it, an interface that has an OpenFlow port
     keeps it before one that has not, then the smallest UUID; the others hold none.
     """
-    found: dict[int, InterfaceRow] = {}
-    for row in database.interfaces.values():
+    return Holders().take(database)
+
+
+class Holders:
+    """The holders of one database after the other."""
+
+    def __init__(self) -> None:
+        self._rows: Mapping[str, InterfaceRow] = {}
+        self._by_zone: dict[int, dict[str, InterfaceRow]] = {}
+        self._zones: dict[str, int] = {}
+
+    def take(self, database: Database) -> Mapping[str, int]:
+        """As `holders`; valid until the next time."""
+        rows = database.interfaces
+        if rows is not self._rows:
+            touched: set[int] = set()
+            for uuid, row in rows.items():
+                if self._rows.get(uuid) is not row:
+                    touched |= self._drop(uuid) | self._put(uuid, row)
+            for uuid in self._rows.keys() - rows.keys():
+                touched |= self._drop(uuid)
+            self._rows = rows
+            for zone in touched:
+                several = self._by_zone.get(zone)
+                if several:
+                    self._zones[min(several.values(), key=_seniority).uuid] = zone
+        return self._zones
+
+    def _drop(self, uuid: str) -> set[int]:
+        row = self._rows.get(uuid)
+        zone = parse_zone(row.external_ids.get(ZONE_KEY)) if row is not None else None
+        if zone is None:
+            return set()
+        for other in self._by_zone[zone]:
+            self._zones.pop(other, None)
+        del self._by_zone[zone][uuid]
+        return {zone}
+
+    def _put(self, uuid: str, row: InterfaceRow) -> set[int]:
         zone = parse_zone(row.external_ids.get(ZONE_KEY))
-        if zone is not None:
-            known = found.get(zone)
-            if known is None or _seniority(row) < _seniority(known):
-                found[zone] = row
-    return {row.uuid: zone for zone, row in found.items()}
+        if zone is None:
+            return set()
+        several = self._by_zone.setdefault(zone, {})
+        for other in several:
+            self._zones.pop(other, None)
+        several[uuid] = row
+        return {zone}
 
 
 def _seniority(row: InterfaceRow) -> tuple[bool, str]:

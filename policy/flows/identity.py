@@ -7,30 +7,40 @@ only `any` matches.
 Membership follows from the address within its scope: the groups of the vNIC that owns it, and the CIDRs that contain
 it. It is therefore constant between the borders that owned prefixes, CIDRs and exceptions draw, and one longest-prefix
 entry for each border that changes something is all the switch needs.
+
+An `IdentityBook` keeps what was worked out from one time to the next: its answers are those of a new one, in the time
+that the changes take.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
+from typing import TypeVar
 
-from policy.flows.cookies import numbers
+from policy.flows.borders import EMPTY, Border, Borders, Members, key_of
+from policy.flows.cookies import digest, numbers
+from policy.flows.membership import GroupIndex, leaves
+from policy.flows.shared_map import SharedMap
 from policy.model import Document, Group, Groups, Policy
 from policy.selectors import parse_selector
 from topology.addresses import Prefix
 from topology.inventory import DEFAULT_SCOPE
 from topology.vnic import Vnic
 
+__all__ = ["EMPTY", "FLOODED", "NOBODY", "Identities", "IdentityBook", "Members", "identify", "matching"]
+
 NOBODY = 0
-Members = frozenset[Group]
-EMPTY: Members = frozenset()
 # Destinations of packets for many: multicast (RFC 5771, RFC 4291) and the limited broadcast (RFC 919).
 FLOODED: tuple[Prefix, ...] = (IPv4Network("224.0.0.0/4"), IPv4Network("255.255.255.255/32"), IPv6Network("ff00::/8"))
 
+Place = tuple[str, Prefix]
+K = TypeVar("K")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Identities:
     """All identities of one policy and universe.
 
@@ -38,20 +48,53 @@ class Identities:
     the meaning of longest-prefix match. ``entries``: those blocks whose set differs from that of the enclosing one.
     ``scopes``: name -> number. ``of_vnic``: vNIC -> groups that it is in whatever its address.
     ``flooded``: scope -> the sets of groups that the destination of a packet for many can have there, by its address
-    alone.
+    alone. ``holding``: group -> the identities that are in it. ``edition`` differs between two answers of a book where
+    a number means something else in each, be it of a scope or of a set of groups.
     """
 
     numbers: Mapping[Members, int]
     members: Mapping[int, Members]
-    entries: Mapping[tuple[str, Prefix], Members]
-    blocks: Mapping[tuple[str, Prefix], Members]
+    entries: SharedMap[Place, Members]
+    blocks: SharedMap[Place, Members]
     scopes: Mapping[str, int]
-    of_vnic: Mapping[str, Members]
+    of_vnic: SharedMap[str, Members]
     flooded: Mapping[str, frozenset[Members]]
+    holding: Mapping[Group, frozenset[int]]
+    edition: int = 0
 
     def number(self, groups: Members) -> int:
         """The number of a set of groups that occurs."""
         return self.numbers[groups]
+
+    def on_side(self, side: Groups) -> frozenset[int] | None:
+        """The identities on a side of a rule; None is any."""
+        if side is None:
+            return None
+        return frozenset().union(*(self.holding.get(group, ()) for group in side))
+
+    def at(self, scope: str, prefix: Prefix) -> Members:
+        """The groups of the first address of a prefix, as long as nothing narrower says otherwise."""
+        while (found := self.blocks.get((scope, prefix))) is None and prefix.prefixlen:
+            prefix = prefix.supernet()
+        return found or EMPTY
+
+    def inside(self, places: Iterable[Place]) -> frozenset[Members]:
+        """The groups of everything that lies within some prefixes, those of single addresses left out."""
+        wide: dict[tuple[str, int], dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+        for scope, prefix in places:
+            if prefix.prefixlen < prefix.max_prefixlen:
+                first, length = key_of(prefix)
+                wide[scope, prefix.version][length].add(first)
+        if not wide:
+            return frozenset()
+        found = set()
+        for (scope, prefix), members in self.blocks.items():
+            first, own_length = key_of(prefix)
+            for length, firsts in wide.get((scope, prefix.version), {}).items():
+                spare = prefix.max_prefixlen - length
+                if own_length >= length and first >> spare << spare in firsts:
+                    found.add(members)
+        return frozenset(found)
 
 
 def referenced_groups(document: Document) -> tuple[Group, ...]:
@@ -86,112 +129,224 @@ def label(group: Group) -> str:
     return "inline|" + "|".join(parts)
 
 
-def leaves(group: Group) -> Iterator[Group]:
-    """The group and all groups of its unions."""
-    yield group
-    for part in group.any_of:
-        yield from leaves(part)
-
-
-def _owner_in(leaf: Group, vnic: Vnic) -> bool:
-    if leaf.tenant is not None and vnic.tenant != leaf.tenant:
-        return False
-    return (leaf.selector is not None and leaf.selector.matches(vnic)) or (vnic.vm is not None and vnic.vm in leaf.vms)
-
-
-def vnic_groups(groups: Iterable[Group], vnic: Vnic) -> Members:
-    """The groups that a vNIC is in whatever its address."""
-    return frozenset(group for group in groups if any(_owner_in(leaf, vnic) for leaf in leaves(group)))
-
-
 def identify(document: Document, vnics: Iterable[Vnic]) -> Identities:
-    """The identities of a policy over a universe of vNICs whose addresses are disjoint within a scope."""
-    groups = referenced_groups(document)
-    vnics = tuple(vnics)
-    of_vnic = {vnic.id: vnic_groups(groups, vnic) for vnic in vnics}
-    by_leaf: dict[Group, set[Group]] = defaultdict(set)
-    for group in groups:
+    """The identities of a policy over a universe of vNICs whose addresses are disjoint within a scope.
+
+    Where they are not, a vNIC on a port counts before one that is known from the inventory alone.
+    """
+    return IdentityBook().identify(document, {vnic.id: vnic for vnic in vnics})
+
+
+class IdentityBook:
+    """The identities of one policy and universe after the other."""
+
+    def __init__(self) -> None:
+        self._edition = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self._edition += 1
+        self._last: Identities | None = None
+        self._groups: Mapping[Group, None] = {}
+        self._index = GroupIndex(())
+        self._labels: dict[Group, str] = {}
+        self._vnics: Mapping[str, Vnic] = {}
+        self._of_vnic: SharedMap[str, Members] = SharedMap()
+        # The groups of which a group with CIDRs is a part.
+        self._groups_of: dict[Group, set[Group]] = {}
+        self._borders: dict[tuple[str, int], Borders] = {}
+        self._blocks: SharedMap[Place, Members] = SharedMap()
+        self._entries: SharedMap[Place, Members] = SharedMap()
+        # The entries that are in force for destinations of packets for many.
+        self._floods: dict[Place, Members] = {}
+        # How often each set of groups occurs: at borders, and at vNICs of each scope.
+        self._at_borders: Counter[Members] = Counter()
+        self._at_vnics: Counter[tuple[str, Members]] = Counter()
+        self._digests: dict[Members, tuple[str, int]] = {}
+
+    def identify(self, document: Document, vnics: Mapping[str, Vnic]) -> Identities:
+        """As the function of that name; ``vnics`` by id."""
+        scopes = _scopes(document, vnics)
+        if self._last is None or scopes != self._last.scopes:
+            self._forget()
+            for scope in scopes:
+                self._borders[scope, 4], self._borders[scope, 6] = Borders(32), Borders(128)
+        members = self._members_now(dict.fromkeys(referenced_groups(document)), vnics)
+        self._move_vnics(vnics, members)
+        flooded = self._settle(scopes)
+        self._last = self._sum_up(scopes, flooded)
+        return self._last
+
+    def _members_now(self, groups: Mapping[Group, None], vnics: Mapping[str, Vnic]) -> dict[str, Members | None]:
+        """The groups of each vNIC that has changed, or whose groups may have; None: it is gone. Takes in the groups."""
+        gone, new = self._groups.keys() - groups.keys(), groups.keys() - self._groups.keys()
+        members: dict[str, Members | None] = dict.fromkeys(self._vnics.keys() - vnics.keys())
+        if gone or new:
+            self._index = GroupIndex(groups)
+            of_new = GroupIndex(new)
+            for name, vnic in vnics.items():
+                old = self._of_vnic.get(name)
+                if old is not None:
+                    found = old.difference(gone).union(of_new.groups_of(vnic))
+                    if found != old:
+                        members[name] = found
+            for group in gone:
+                self._drop_lines(group)
+                self._labels.pop(group, None)
+            for group in new:
+                self._add_lines(group)
+                self._labels[group] = label(group)
+        for name, vnic in vnics.items():
+            if self._vnics.get(name) is not vnic:
+                members[name] = self._index.groups_of(vnic)
+        self._groups = groups
+        return members
+
+    def _borders_of(self, leaf: Group) -> list[Borders]:
+        return [borders for (scope, _), borders in self._borders.items() if leaf.scope in (None, scope)]
+
+    def _add_lines(self, group: Group) -> None:
         for leaf in leaves(group):
             if leaf.cidrs:
-                by_leaf[leaf].add(group)
-    scope_names = {DEFAULT_SCOPE, *(network.scope for network in document.inventory.networks)}
-    scope_names |= {vnic.scope for vnic in vnics}
-    scopes = {DEFAULT_SCOPE: 0}
-    for name in sorted(scope_names - {DEFAULT_SCOPE}):
-        scopes[name] = len(scopes)
-    blocks: dict[tuple[str, Prefix], Members] = {}
-    entries: dict[tuple[str, Prefix], Members] = {}
-    for scope in scopes:
-        for prefix, members, changed in _walk(scope, by_leaf, [v for v in vnics if v.scope == scope], of_vnic):
-            blocks[scope, prefix] = members
-            if changed:
-                entries[scope, prefix] = members
-    occurring = {EMPTY, *blocks.values(), *of_vnic.values()}
-    # A packet to many goes to each vNIC under the packet's destination: the vNIC's groups and the destination's CIDRs.
-    flooded = {scope: _flood_members(entries, scope) for scope in scopes}
-    occurring |= {of_vnic[vnic.id] | shared for vnic in vnics for shared in flooded[vnic.scope]}
-    texts = {"\n".join(sorted(map(label, members))): members for members in occurring if members}
-    by_text = numbers(texts)
-    number_of: dict[Members, int] = {EMPTY: NOBODY}
-    number_of.update({members: by_text[text] for text, members in texts.items()})
-    return Identities(
-        numbers=number_of,
-        members={number: members for members, number in number_of.items()},
-        entries=entries,
-        blocks=blocks,
-        scopes=scopes,
-        of_vnic=of_vnic,
-        flooded=flooded,
-    )
+                owners = self._groups_of.setdefault(leaf, set())
+                for borders in self._borders_of(leaf):
+                    (borders.touch if owners else borders.draw)(leaf)
+                owners.add(group)
+
+    def _drop_lines(self, group: Group) -> None:
+        for leaf in leaves(group):
+            if leaf in self._groups_of:
+                owners = self._groups_of[leaf]
+                owners.discard(group)
+                for borders in self._borders_of(leaf):
+                    (borders.touch if owners else borders.erase)(leaf)
+                if not owners:
+                    del self._groups_of[leaf]
+
+    def _move_vnics(self, vnics: Mapping[str, Vnic], members: Mapping[str, Members | None]) -> None:
+        for name, found in members.items():
+            old, new = self._vnics.get(name), vnics.get(name)
+            before = self._of_vnic.get(name)
+            if old is not None and new is not None and found == before and _ownership(old) == _ownership(new):
+                continue
+            if old is not None and before is not None:
+                _less(self._at_vnics, (old.scope, before))
+                for prefix in old.addresses:
+                    self._borders[old.scope, prefix.version].disown(prefix, _owner(old))
+            if new is not None and found is not None:
+                self._at_vnics[new.scope, found] += 1
+                for prefix in new.addresses:
+                    self._borders[new.scope, prefix.version].own(prefix, _owner(new), found)
+        self._of_vnic = self._of_vnic.with_changes(members)
+        self._vnics = vnics
+
+    def _settle(self, scopes: Mapping[str, int]) -> Mapping[str, frozenset[Members]]:
+        """Work out the borders that were touched. The sets of groups that destinations of floods can have."""
+        blocks: dict[Place, Members | None] = {}
+        entries: dict[Place, Members | None] = {}
+        floods = self._last is None
+        for (scope, _), borders in self._borders.items():
+            for border in borders.settle(self._groups_of):
+                place = scope, border.prefix
+                self._count(place, border)
+                blocks[place] = border.members
+                entries[place] = entry = border.members if border.differs else None
+                if _may_flood(border.prefix) and self._floods.get(place) != entry:
+                    floods = True
+                    if entry is None:
+                        del self._floods[place]
+                    else:
+                        self._floods[place] = entry
+        self._blocks = self._blocks.with_changes(blocks)
+        self._entries = self._entries.with_changes(entries)
+        if self._last is not None and not floods:
+            return self._last.flooded
+        found: dict[str, set[Members]] = {scope: {EMPTY} for scope in scopes}
+        for (scope, _), members in self._floods.items():
+            found[scope].add(members)
+        return {scope: frozenset(several) for scope, several in found.items()}
+
+    def _count(self, place: Place, border: Border) -> None:
+        before = self._blocks.get(place)
+        if before == border.members:
+            return
+        if before is not None:
+            _less(self._at_borders, before)
+        if border.members is not None:
+            self._at_borders[border.members] += 1
+
+    def _sum_up(self, scopes: Mapping[str, int], flooded: Mapping[str, frozenset[Members]]) -> Identities:
+        # A packet to many goes to each vNIC under the packet's destination: the vNIC's groups and the destination's
+        # CIDRs.
+        arriving = {own | shared for scope, own in self._at_vnics for shared in flooded[scope]}
+        occurring = {EMPTY, *self._at_borders, *arriving}
+        last = self._last
+        if last is not None and occurring == last.numbers.keys():
+            number_of, members, holding = last.numbers, last.members, last.holding
+        else:
+            number_of = self._numbers(occurring)
+            before = last.numbers if last is not None else {}
+            if any(before.get(found, number) != number for found, number in number_of.items()):
+                self._edition += 1
+            members = {number: found for found, number in number_of.items()}
+            several: dict[Group, set[int]] = defaultdict(set)
+            for found, number in number_of.items():
+                for group in found:
+                    several[group].add(number)
+            holding = {group: frozenset(found) for group, found in several.items()}
+        return Identities(
+            numbers=number_of,
+            members=members,
+            entries=self._entries,
+            blocks=self._blocks,
+            scopes=scopes,
+            of_vnic=self._of_vnic,
+            flooded=flooded,
+            holding=holding,
+            edition=self._edition,
+        )
+
+    def _numbers(self, occurring: set[Members]) -> Mapping[Members, int]:
+        known = self._digests
+        self._digests = {}
+        for members in occurring - {EMPTY}:
+            found = known.get(members)
+            if found is None:
+                text = "\n".join(sorted(self._labels[group] for group in members))
+                found = text, digest(text)
+            self._digests[members] = found
+        if len({number for _, number in self._digests.values()}) == len(self._digests):
+            return {EMPTY: NOBODY, **{members: number for members, (_, number) in self._digests.items()}}
+        # Two digests collide: the numbers depend on each other, so all are found anew.
+        by_text = numbers(text for text, _ in self._digests.values())
+        return {EMPTY: NOBODY, **{members: by_text[text] for members, (text, _) in self._digests.items()}}
 
 
-def _walk(
-    scope: str, by_leaf: Mapping[Group, set[Group]], vnics: list[Vnic], of_vnic: Mapping[str, Members]
-) -> Iterator[tuple[Prefix, Members, bool]]:
-    """Each border of the scope with its members, and whether they differ from those of the enclosing border."""
-    opens: dict[Prefix, set[Group]] = defaultdict(set)
-    closes: dict[Prefix, set[Group]] = defaultdict(set)
-    owner: dict[Prefix, Members] = {}
-    for leaf in by_leaf:
-        if leaf.scope in (None, scope):
-            for prefix in leaf.cidrs:
-                opens[prefix].add(leaf)
-            for prefix in leaf.excepts:
-                closes[prefix].add(leaf)
-    for vnic in vnics:
-        for prefix in vnic.addresses:
-            owner[prefix] = of_vnic[vnic.id]
-    borders = sorted(
-        {*opens, *closes, *owner}, key=lambda prefix: (prefix.version, int(prefix.network_address), prefix.prefixlen)
-    )
-    # The stack holds the borders that enclose the current one: prefix, leaves opened, leaves closed, owner, members.
-    stack: list[tuple[Prefix, frozenset[Group], frozenset[Group], Members, Members]] = []
-    for prefix in borders:
-        while stack and not _inside(prefix, stack[-1][0]):
-            stack.pop()
-        above = stack[-1] if stack else (prefix, EMPTY, EMPTY, EMPTY, EMPTY)
-        opened = above[1] | opens.get(prefix, set())
-        closed = above[2] | closes.get(prefix, set())
-        owned = owner.get(prefix, above[3])
-        members = owned.union(*(by_leaf[leaf] for leaf in opened - closed))
-        stack.append((prefix, opened, closed, owned, members))
-        yield prefix, members, members != above[4]
+def _scopes(document: Document, vnics: Mapping[str, Vnic]) -> Mapping[str, int]:
+    names = {DEFAULT_SCOPE, *(network.scope for network in document.inventory.networks)}
+    names |= {vnic.scope for vnic in vnics.values()}
+    return {name: number for number, name in enumerate([DEFAULT_SCOPE, *sorted(names - {DEFAULT_SCOPE})])}
+
+
+def _owner(vnic: Vnic) -> tuple[bool, str]:
+    return vnic.host is not None, vnic.id
+
+
+def _ownership(vnic: Vnic) -> tuple[str, tuple[bool, str], tuple[Prefix, ...]]:
+    return vnic.scope, _owner(vnic), vnic.addresses
+
+
+def _less(counter: Counter[K], key: K) -> None:
+    """One less; what does not occur any more is not in the counter."""
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]
 
 
 def _inside(inner: Prefix, outer: Prefix) -> bool:
-    return (
-        inner.version == outer.version
-        and inner.prefixlen >= outer.prefixlen
-        and int(inner.network_address) >> (inner.max_prefixlen - outer.prefixlen)
-        == int(outer.network_address) >> (outer.max_prefixlen - outer.prefixlen)
-    )
-
-
-def _flood_members(entries: Mapping[tuple[str, Prefix], Members], scope: str) -> frozenset[Members]:
-    """The sets of groups that the destination of a flooded packet can have in a scope, by its address alone."""
-    return frozenset(
-        {EMPTY} | {members for (where, prefix), members in entries.items() if where == scope and _may_flood(prefix)}
-    )
+    (first, length), (outer_first, outer_length) = key_of(inner), key_of(outer)
+    shift = outer.max_prefixlen - outer_length
+    return length >= outer_length and first >> shift == outer_first >> shift
 
 
 def _may_flood(prefix: Prefix) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
-from policy.flows.compile import Compiled, bridge_flows, prepare
+from policy.flows.bridge_book import bridge_flows
+from policy.flows.compile import Compiled, prepare
 from policy.flows.fields import IPV4_TYPE
 from policy.flows.flow import Flow, Key
 from policy.flows.packet import ACK, SYN, Packet

@@ -9,7 +9,8 @@ from ryu.ofproto import ofproto_v1_4_parser as parser
 from ryu.ofproto.ofproto_parser import header, msg
 
 from policy.flows import wire
-from policy.flows.compile import bridge_flows, prepare
+from policy.flows.bridge_book import bridge_flows
+from policy.flows.compile import prepare
 from policy.flows.flow import Punt
 from policy.flows.meters import HIGHEST_METER, Meter
 from policy.flows.text import flow_text

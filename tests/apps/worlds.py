@@ -14,12 +14,14 @@ from dataclasses import dataclass, field, replace
 
 from policy.errors import PolicyError
 from policy.flows import wire
-from policy.flows.compile import bridge_flows, prepare, unmetered
+from policy.flows.bridge_book import BridgeBook
+from policy.flows.compile import prepare
 from policy.flows.cookies import Kind, reason
 from policy.flows.flow import Flow, Key, Limit, Punt
 from policy.flows.meters import HIGHEST_METER, Meter
+from policy.flows.pieces import unmetered
 from policy.load import load_texts
-from ryu_apps.engine import NO_POLICY, Engine, EngineSettings, universe
+from ryu_apps.engine import NO_POLICY, Engine, EngineSettings
 from ryu_apps.facts import (
     BundleDone,
     BundleRefused,
@@ -40,6 +42,7 @@ from ryu_apps.status import status_of
 from topology.join import resolve
 from topology.ports import VnicPort
 from topology.rows import COLUMNS, Change, Database, apply_changes
+from topology.vnic import Everybody
 from topology.zones import ZONE_KEY
 
 UPLINKS = ("eth*",)
@@ -303,8 +306,9 @@ class World:
             ),
         )
         bridge = next(bridge for bridge in topology.bridges if bridge.dpid == dpid)
-        flows = bridge_flows(prepare(document, universe(document, topology)), bridge, {})
-        return plain(flows if self.switches[dpid].most_meters else unmetered(flows))
+        vnics = Everybody().known(document.inventory, topology.vnic_ports)
+        wanted = BridgeBook().wanted(prepare(document, vnics.values()), bridge, {})
+        return plain((wanted if self.switches[dpid].most_meters else unmetered(wanted)).flat())
 
     def check_enforced(self):
         """Every managed bridge holds what it must, and nothing is on its way."""

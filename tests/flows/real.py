@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mininet_scenarios.lab.ovs import Ovs
-from policy.flows.compile import bridge_meters
+from policy.flows.bridge_book import bridge_meters
 from policy.flows.difference import difference
 from policy.flows.flow import Flow, Key
 from policy.flows.tables import TABLES

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
-from policy.flows.compile import Compiled, bridge_flows, prepare
+from policy.flows.bridge_book import bridge_flows
+from policy.flows.compile import Compiled, prepare
 from policy.flows.flow import Flow, Key
 from policy.flows.packet import Packet
 from policy.flows.tracker import Tracker

@@ -7,7 +7,7 @@ import pytest
 from ryu.ofproto.ofproto_parser import header
 
 from policy.flows import wire
-from policy.flows.compile import bridge_meters
+from policy.flows.bridge_book import bridge_meters
 from ryu_apps.engine import NO_POLICY
 from ryu_apps.facts import BundleDone, BundleRefused, FlowsRead, ReadFlows, SendBundle
 from tests.apps.test_switches import BRIDGE, FLOWS, Room
