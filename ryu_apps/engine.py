@@ -17,6 +17,7 @@ from policy.errors import Problem
 from policy.flows.bridge_book import BridgeBook
 from policy.flows.compile import Compiled, PolicyBook
 from policy.flows.cookies import Kind, reason
+from policy.flows.fields import AUDIT
 from policy.flows.flow import Flow
 from policy.flows.pieces import Wanted, unmetered
 from policy.flows.placement import HIGHEST, LOWEST
@@ -64,11 +65,12 @@ WRITE_PAUSE, WRITE_CHECK = 5.0, 30.0
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """The settings that decide what is enforced where."""
+    """The settings that decide what is enforced where. ``audit``: what no rule decides is told and allowed."""
 
     remotes: tuple[str, ...]
     uplinks: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ("*",)
+    audit: bool = False
 
 
 @dataclass(slots=True)
@@ -121,7 +123,7 @@ class Engine:
         self._compiled: Compiled | None = None
         # What was worked out last, so that a change costs what changes; nothing depends on it.
         self._resolver = Resolver(settings.uplinks, settings.bridges)
-        self._policy_book = PolicyBook()
+        self._policy_book = PolicyBook(audit=settings.audit)
         self._bridge_books: dict[int, BridgeBook] = {}
         self._everybody = Everybody()
         self._by_dpid: dict[int, Bridge] = {}
@@ -330,7 +332,11 @@ def _shut(port: VnicPort, why: str) -> IsolatedPort:
 
 
 def _too_many_rules(document: Document) -> Problem | None:
-    """A policy that the loader takes but no switch could: each rule of a tier has a priority of its own."""
+    """A policy that the loader takes but no switch could: each rule of a tier has a priority of its own, and each
+    policy in audit a number of few bits."""
+    audits = [policy for policy in document.policies if policy.audit]
+    if len(audits) > AUDIT.full:
+        return Problem(audits[AUDIT.full].place, f"more than {AUDIT.full} policies in audit")
     counts: dict[Tier, int] = {}
     for policy in document.policies:
         counts[policy.tier] = counts.get(policy.tier, 0) + len(policy.rules)

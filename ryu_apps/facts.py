@@ -136,6 +136,27 @@ class Punted:
     frame: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class FlowsCounted:
+    """What the flows of a bridge that somebody counts have counted by now; the flows themselves are not told."""
+
+    dpid: int
+    session: int
+    entries: tuple[Installed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MetersCounted:
+    """How many packets each meter of the bridge has dropped by now, by the meter's number."""
+
+    dpid: int
+    session: int
+    dropped: tuple[tuple[int, int], ...]
+
+
+# What is reported to the operator and changes nothing that is enforced.
+Report = Punted | FlowsCounted | MetersCounted
+
 Fact = (
     PolicyLoaded | PolicyRefused | SwitchUp | SwitchDown | FlowsRead | ReadFailed | BundleDone | BundleRefused | Due
     | GraceOver | RetryWrites | OvsdbFact

@@ -62,7 +62,8 @@ class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
         if not settings.policy:
             sys.exit("portcullis: --portcullis-policy DIR is needed: the directory of policy YAML")
         remotes = tuple(dict.fromkeys(settings.ovsdb))
-        self.worker = Worker(Engine(EngineSettings(remotes, tuple(settings.uplink), tuple(settings.bridge))))
+        where = tuple(settings.uplink), tuple(settings.bridge)
+        self.worker = Worker(Engine(EngineSettings(remotes, *where, audit=settings.audit)))
         self.worker.databases = {remote: OvsdbClient(remote, self.worker.put, tls=_tls(settings)) for remote in remotes}
         self.watch = PolicyWatch(Path(settings.policy), self.worker.put)
         kwargs["wsgi"].register(StatusPages, {"worker": self.worker, "watch": self.watch})
@@ -101,8 +102,8 @@ class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
         self.worker.switches.heard_error(event.msg)
 
     @set_ev_cls(
-        [ofp_event.EventOFPFlowStatsReply, ofp_event.EventOFPMeterConfigStatsReply,
-         ofp_event.EventOFPMeterFeaturesStatsReply],
+        [ofp_event.EventOFPFlowStatsReply, ofp_event.EventOFPMeterStatsReply,
+         ofp_event.EventOFPMeterConfigStatsReply, ofp_event.EventOFPMeterFeaturesStatsReply],
         MAIN_DISPATCHER,
     )  # fmt: skip
     @fact_handler

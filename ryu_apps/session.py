@@ -210,7 +210,7 @@ class Session:
         return {
             flow.cookie & 0xFFFFFFFF: flow.priority
             for flow in self.installed.values()
-            if (why := reason(flow.cookie)) is not None and why.kind is Kind.RULE
+            if (why := reason(flow.cookie)) is not None and why.kind in (Kind.RULE, Kind.AUDIT)
         }
 
     def _due(self, what: str, seconds: float) -> Later:

@@ -36,6 +36,11 @@ OPTIONS = [
         metavar="NAME",
         help="Bridge to firewall, by name or shell glob. Repeatable. Default: every bridge that connects.",
     ),
+    cfg.BoolOpt(
+        "audit",
+        default=False,
+        help="Only look: what no rule decides is logged and ALLOWED, not denied; for learning a network at first.",
+    ),
     cfg.FloatOpt(
         "grace",
         default=10.0,

@@ -11,7 +11,7 @@ from typing import Any
 
 from ryu_apps.engine import REFUSED, Engine
 from ryu_apps.session import Session
-from topology.ports import Bridge, IsolatedPort, Topology, UplinkPort, VnicPort
+from topology.ports import Bridge, Finding, IsolatedPort, Topology, UplinkPort, VnicPort
 
 Status = dict[str, Any]
 
@@ -38,9 +38,20 @@ def status_of(engine: Engine) -> Status:
         ],
         "findings": [
             {"code": finding.code, "where": finding.where, "message": finding.message}
-            for finding in engine.topology.findings
+            for finding in (*_own_findings(engine), *engine.topology.findings)
         ],
     }
+
+
+def _own_findings(engine: Engine) -> Iterator[Finding]:
+    """What the controller itself has to say that no bridge's ports say."""
+    if engine.settings.audit:
+        yield Finding("audit", "controller", "only looking (--audit): what no rule decides is logged and ALLOWED")
+    for bridge in engine.topology.bridges:
+        session = _session(engine, bridge)
+        if session is not None and session.ready and not session.metered:
+            message = "the switch has no meters: no limits of vNICs, no log, and nothing is answered that is rejected"
+            yield Finding("no-meters", f"{bridge.host}/{bridge.name}", message)
 
 
 def troubles(topology: Topology) -> Iterator[str]:

@@ -22,6 +22,7 @@ from ryu.ofproto import ofproto_v1_4 as ofp
 from ryu.ofproto import ofproto_v1_4_parser as parser
 
 from policy.flows import meter_wire, wire
+from policy.flows.cookies import Kind, kind_mask
 from policy.flows.flow import Flow
 from policy.flows.meters import Meter
 from policy.flows.packet_in import decode_packet_in
@@ -34,7 +35,9 @@ from ryu_apps.facts import (
     BundleDone,
     BundleRefused,
     Fact,
+    FlowsCounted,
     FlowsRead,
+    MetersCounted,
     Punted,
     ReadFailed,
     ReadFlows,
@@ -47,6 +50,8 @@ LOG = logging.getLogger(__name__)
 
 ATOMIC = ofp.OFPBF_ATOMIC | ofp.OFPBF_ORDERED
 NXT_CT_FLUSH_ZONE = 29
+# Why flows exist whose packets are somebody's question.
+COUNTED = (Kind.RULE, Kind.AUDIT, Kind.DEFAULT, Kind.DROP)
 # Errors about nothing that we know of which one connection may log.
 MAX_COMPLAINTS = 10
 
@@ -63,7 +68,12 @@ class RawEntries:
         return cls(bytes(buf[offset:]))
 
 
-for _reply in (parser.OFPFlowStatsReply, parser.OFPMeterConfigStatsReply, parser.OFPMeterFeaturesStatsReply):
+for _reply in (
+    parser.OFPFlowStatsReply,
+    parser.OFPMeterStatsReply,
+    parser.OFPMeterConfigStatsReply,
+    parser.OFPMeterFeaturesStatsReply,
+):
     _reply.cls_stats_body_cls = RawEntries
 
 
@@ -84,6 +94,10 @@ class Connection:
     entries: list[wire.Installed] = field(default_factory=list)
     meters: dict[int, Meter | None] = field(default_factory=dict)
     most_meters: int = 0
+    # The same for what was asked for about counters.
+    counting: dict[int, int] = field(default_factory=dict)
+    counted: list[wire.Installed] = field(default_factory=list)
+    dropped: list[tuple[int, int]] = field(default_factory=list)
     # Meters to be removed once the bundle is in force.
     remove_meters: tuple[int, ...] = ()
     complaints: int = 0
@@ -157,6 +171,22 @@ class Switches:
         connection.asked = {request.xid: kind for kind, request in requests.items()}
         connection.entries, connection.meters, connection.most_meters = [], {}, 0
         self._post(connection, message)
+
+    def count(self) -> None:
+        """Ask all bridges what their flows that somebody counts have counted, and what their meters have dropped."""
+        for connections in self._connections.values():
+            connection = connections[-1]
+            datapath = connection.datapath
+            requests: dict[Any, int] = {}
+            for kind in COUNTED:
+                cookie, mask = kind_mask(kind)
+                question = (0, ofp.OFPTT_ALL, ofp.OFPP_ANY, ofp.OFPG_ANY, cookie, mask, parser.OFPMatch())
+                requests[parser.OFPFlowStatsRequest(datapath, *question)] = ofp.OFPMP_FLOW
+            requests[parser.OFPMeterStatsRequest(datapath, 0, ofp.OFPM_ALL)] = ofp.OFPMP_METER
+            message = b"".join(_packed(connection, request) for request in requests)
+            connection.counting = {request.xid: kind for request, kind in requests.items()}
+            connection.counted, connection.dropped = [], []
+            self._post(connection, message)
 
     def send(self, effect: SendBundle) -> None:
         """Send a bundle, up to its closing. It is committed when the switch has confirmed that, without complaint.
@@ -267,6 +297,8 @@ class Switches:
             else:
                 # Without an answer about its meters, a switch is taken for one that has none.
                 self._told(connection, message.xid)
+        elif message.xid in connection.counting:
+            self._counted(connection, message.xid)
         elif connection.complaints < MAX_COMPLAINTS:
             connection.complaints += 1
             LOG.warning("bridge %016x: %s, about nothing that is on its way", message.datapath.id, text)
@@ -283,8 +315,13 @@ class Switches:
     def heard_flows(self, message: Any) -> None:  # noqa: ANN401
         """A part of an answer to `read`."""
         connection = self._heard_on(message)
-        kind = connection.asked.get(message.xid) if connection is not None else None
-        if connection is None or kind is None:
+        if connection is None:
+            return
+        if message.xid in connection.counting:
+            self._heard_counters(connection, message)
+            return
+        kind = connection.asked.get(message.xid)
+        if kind is None:
             return
         try:
             for body in message.body:
@@ -299,6 +336,29 @@ class Switches:
             return
         if not message.flags & ofp.OFPMPF_REPLY_MORE:
             self._told(connection, message.xid)
+
+    def _heard_counters(self, connection: Connection, message: Any) -> None:  # noqa: ANN401
+        kind = connection.counting[message.xid]
+        try:
+            for body in message.body:
+                if kind == ofp.OFPMP_FLOW:
+                    connection.counted += wire.decode_flow_stats(body.data, counters_only=True)
+                else:
+                    connection.dropped += meter_wire.decode_meter_drops(body.data)
+        except Exception as error:  # as in `heard_flows`
+            LOG.error("bridge %016x: its counters cannot be read: %s", connection.datapath.id, error)
+            connection.counting = {}
+            return
+        if not message.flags & ofp.OFPMPF_REPLY_MORE:
+            self._counted(connection, message.xid)
+
+    def _counted(self, connection: Connection, xid: int) -> None:
+        del connection.counting[xid]
+        if not connection.counting:
+            dpid, number = connection.datapath.id, connection.number
+            self._emit(FlowsCounted(dpid, number, tuple(connection.counted)))
+            self._emit(MetersCounted(dpid, number, tuple(connection.dropped)))
+            connection.counted, connection.dropped = [], []
 
     def _told(self, connection: Connection, xid: int) -> None:
         """One thing that was asked for has been told in full; with the last of them the bridge is known."""

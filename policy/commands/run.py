@@ -98,6 +98,9 @@ _RYU_ARGUMENTS = f"{__name__}.ryu_arguments"
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="More settings, in a file of ryu-manager's (see docs/commands.md).",
 )
+@click.option(
+    "--audit", is_flag=True, help="Only look: what no rule decides is logged and ALLOWED, not denied."
+)
 @click.option("--verbose", is_flag=True, help="Log more, for debugging.")
 @click.option("--dry-run", is_flag=True, help="Print the command instead of becoming it.")
 @click.pass_context
@@ -110,6 +113,7 @@ def run(
     listen: tuple[str, int],
     status_port: int,
     config_file: Path | None,
+    audit: bool,
     verbose: bool,
     dry_run: bool,
 ) -> None:
@@ -139,6 +143,7 @@ def run(
         f"--portcullis-policy={directory.absolute()}",
         *(f"--portcullis-ovsdb={remote}" for remote in ovsdb),
         *(f"--portcullis-uplink={name}" for name in uplink),
+        *(["--portcullis-audit"] if audit else []),
         *(f"--portcullis-bridge={name}" for name in bridge),
         f"--ofp-listen-host={address}",
         f"--ofp-tcp-listen-port={port}",

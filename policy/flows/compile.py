@@ -16,7 +16,7 @@ from policy.flows.meetings import Meeting, MeetingBook
 from policy.flows.pieces import Piece, Pieces, piece
 from policy.flows.placement import place
 from policy.flows.plumbing import fixed_flows, scope_flows
-from policy.flows.rules import NumberedRule, numbered
+from policy.flows.rules import NumberedRule, audit_flows, numbered
 from policy.flows.shared_map import SharedMap
 from policy.model import Document, Tier
 from topology.vnic import Vnic
@@ -36,15 +36,19 @@ class Compiled:
     shared: Pieces = field(default_factory=SharedMap)
 
 
-def prepare(document: Document, vnics: Iterable[Vnic]) -> Compiled:
-    """Number the rules and find the identities. ``vnics``: every vNIC that is known, on whatever bridge."""
-    return PolicyBook().prepare(document, {vnic.id: vnic for vnic in vnics})
+def prepare(document: Document, vnics: Iterable[Vnic], *, audit: bool = False) -> Compiled:
+    """Number the rules and find the identities. ``vnics``: every vNIC that is known, on whatever bridge.
+
+    ``audit``: what no rule decides is told and allowed, not denied.
+    """
+    return PolicyBook(audit=audit).prepare(document, {vnic.id: vnic for vnic in vnics})
 
 
 class PolicyBook:
     """One prepared policy after the other: the answers are those of `prepare`, in the time that the changes take."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, audit: bool = False) -> None:
+        self._audit = audit
         self._identities = IdentityBook()
         self._meetings = MeetingBook()
         self._last: Compiled | None = None
@@ -62,7 +66,8 @@ class PolicyBook:
         last = self._last
         changes: dict[Hashable, Piece | None] = {}
         if last is None or last.document.builtins != document.builtins:
-            changes["fixed"] = piece(fixed_flows(document.builtins))
+            changes["fixed"] = piece(fixed_flows(document.builtins, audit=self._audit))
+        changes["audits"] = piece(audit_flows(sum(policy.audit for policy in document.policies))) or None
         same_scopes = last is not None and last.identities.scopes == identities.scopes
         if last is None or not same_scopes or last.document.inventory.networks != document.inventory.networks:
             changes["scopes"] = piece(_scope_flows(document, identities))

@@ -35,6 +35,7 @@ class Kind(enum.IntEnum):
     LEARNED = 9  # a MAC behind an uplink, written by the switch; number: 0
     BUILTIN = 10  # a built-in rule; number: Builtin
     DROP = 11  # a refusal that has a name; number: Drop
+    AUDIT = 12  # a rule of a policy in audit, which only tells; number: digest of its name
 
 
 class Builtin(enum.IntEnum):
@@ -88,7 +89,7 @@ class Reason:
             return f"drop:{Drop(self.number).label}"
         if self.kind is Kind.DEFAULT:
             return "default:ingress" if self.number else "default:egress"
-        if self.kind in (Kind.RULE, Kind.IDENTITY):
+        if self.kind in (Kind.RULE, Kind.IDENTITY, Kind.AUDIT):
             return f"{self.kind.name.lower()}:{self.number:#010x}"
         return f"{self.kind.name.lower()}:{self.number}"
 
@@ -98,6 +99,11 @@ def cookie(kind: Kind, number: int = 0) -> int:
     if not 0 <= number <= 0xFFFFFFFF:
         raise ValueError(f"cookie number {number} does not fit 32 bits")
     return PREFIX | (kind << 32) | number
+
+
+def kind_mask(kind: Kind) -> tuple[int, int]:
+    """Cookie and mask that only the flows of this kind have."""
+    return cookie(kind), PREFIX_MASK | 0xFF << 32
 
 
 def is_ours(value: int) -> bool:

@@ -139,6 +139,7 @@ DST_VNIC = _part(8, 16, 31, "dst_vnic", "number (own conntrack zone) of the vNIC
 WHY = _part(9, 0, 31, "why", "what the controller is told: the number of the reason", "hex")
 WHY_KIND = _part(10, 0, 7, "why_kind", "what the controller is told: the kind of the reason, as in cookies")
 WHY_SIDE = _part(10, 8, 8, "why_side", "what the controller is told: 0 egress, 1 ingress")
+AUDIT = _part(10, 16, 23, "audit", "which policy in audit is asked, from 1, in the order in which they are walked")
 FRESH = _part(10, 9, 9, "fresh", "1: the first packet of its connection")
 
 FIELDS: dict[str, Field] = {value.name: value for value in list(vars().values()) if isinstance(value, Field)}

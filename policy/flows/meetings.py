@@ -38,6 +38,7 @@ class Meeting:
         """True if the two differ at most in where they are written."""
         return (
             (self.openers, self.opened, self.limit) == (other.openers, other.opened, other.limit)
+            and self.entry.audit == other.entry.audit
             and _same_rule(self.entry.rule, other.entry.rule)
             and _same_policy(self.entry.policy, other.entry.policy)
         )

@@ -35,10 +35,10 @@ from policy.flows.flow import (
     prefix_conditions,
 )
 from policy.flows.identity import FLOODED
-from policy.flows.rules import next_table
+from policy.flows.rules import ALLOWED, next_table
 from policy.flows.services import TRACKED
-from policy.flows.tables import tier_table
-from policy.flows.telling import drop, drop_of_stranger, first_packets, tell
+from policy.flows.tables import audits_table, tier_table
+from policy.flows.telling import drop, drop_of_stranger, first_packets, tell, tell_once
 from policy.model import ICMP, ICMPV6, UDP, Builtins, Side, Tier
 from topology.inventory import DHCP_SERVER, ROUTER
 from topology.zones import FIRST_SHARED_ZONE
@@ -101,8 +101,8 @@ def role_flows(roles: frozenset[str], vnic: int) -> Iterator[Flow]:
 DHCP = {4: (68, 67), 6: (546, 547)}
 
 
-def fixed_flows(builtins: Builtins) -> Iterator[Flow]:
-    """All fixed flows."""
+def fixed_flows(builtins: Builtins, *, audit: bool = False) -> Iterator[Flow]:
+    """All fixed flows. ``audit``: what no rule decides is told and allowed, not denied."""
     yield from _misses()
     yield from _guard()
     yield from _leave(builtins)
@@ -112,7 +112,7 @@ def fixed_flows(builtins: Builtins) -> Iterator[Flow]:
     yield from _allowed()
     yield from _switch()
     yield from _arrive(builtins)
-    yield from _defaults()
+    yield from _defaults(audit)
 
 
 def _misses() -> Iterator[Flow]:
@@ -132,12 +132,15 @@ def _misses() -> Iterator[Flow]:
     yield flow("DELIVER", 0, (), (OutputTo(f.OUT_PORT),), PIPE)
 
 
-def _defaults() -> Iterator[Flow]:
-    """No rule of any tier has decided: deny."""
+def _defaults(audit: bool) -> Iterator[Flow]:
+    """No rule of any tier has decided: deny, unless the operator is only looking."""
     yield first_packets()
     for side in Side:
         number = int(side is Side.INGRESS)
-        yield flow(f"{side.name}_DEFAULT", 0, (), tell(Kind.DEFAULT, number, side), cookie(Kind.DEFAULT, number))
+        actions = tell(Kind.DEFAULT, number, side)
+        if audit:
+            actions = (*tell_once(Kind.DEFAULT, number, side), Resubmit(ALLOWED[side]))
+        yield flow(f"{side.name}_DEFAULT", 0, (), actions, cookie(Kind.DEFAULT, number))
 
 
 def scope_flows(vlan: int, scope: int) -> Iterator[Flow]:
@@ -264,10 +267,15 @@ def _sides() -> Iterator[Flow]:
         tests = [exact(f.LEAVES, leaves), exact(f.ARRIVES, arrives)]
         if reply is not None:
             tests.append(exact(f.REPLY, reply))
-        yield flow("SIDE", 100, match(tests), (Resubmit(tier_table(first, Tier.EMERGENCY)),), PIPE)
+        yield flow("SIDE", 100, match(tests), _asks(first), PIPE)
     both = match(exact(f.LEAVES, here), exact(f.ARRIVES, here))
-    yield flow("OTHER_SIDE", 100, both, (Resubmit(tier_table(Side.INGRESS, Tier.EMERGENCY)),), PIPE)
+    yield flow("OTHER_SIDE", 100, both, _asks(Side.INGRESS), PIPE)
     yield flow("OTHER_SIDE", 0, (), (Resubmit("ALLOWED"),), PIPE)
+
+
+def _asks(side: Side) -> tuple[Action, ...]:
+    """First the policies in audit, which only tell, then those that decide."""
+    return (Resubmit(audits_table(side)), Resubmit(tier_table(side, Tier.EMERGENCY)))
 
 
 def _judge_fragments(forgotten: Condition, fresh: Action, as_opening: tuple[Action, ...]) -> Iterator[Flow]:

@@ -54,6 +54,16 @@ def tier_table(side: Side, tier: Tier) -> str:
     return f"{side.name}_{tier.name}"
 
 
+def audits_table(side: Side) -> str:
+    """The name of the table that asks the policies in audit for one side."""
+    return f"{side.name}_AUDITS"
+
+
+def audit_table(side: Side) -> str:
+    """The name of the table that holds the rules of policies in audit for one side."""
+    return f"{side.name}_AUDIT"
+
+
 _TELL, _TELL_ONCE = "TELL", "TELL_ONCE"
 _Declaration = tuple[str, str, tuple[Field, ...], tuple[str, ...], tuple[str, ...], str]
 
@@ -66,7 +76,7 @@ def _judging(side: Side, allowed: str) -> Iterator[_Declaration]:
         following = tier_table(side, Tier(tier + 1)) if tier is not Tier.BASELINE else default
         purpose = f"Rules of tier {tier.label} at the vNIC that {who}."
         yield tier_table(side, tier), purpose, _SERVICE, (allowed, following, _TELL, _TELL_ONCE), (), "to the next tier"
-    yield default, f"No tier has decided the {side.value}.", (), (allowed, _TELL), (), "drop"
+    yield default, f"No tier has decided the {side.value}.", (), (allowed, _TELL, _TELL_ONCE), (), "drop"
 
 
 _CONTROL = (f.ETH_TYPE, f.IP_PROTO, f.UDP_SRC, f.UDP_DST, f.ICMPV6_TYPE, f.ICMPV6_CODE)
@@ -207,7 +217,7 @@ _DECLARED: list[_Declaration] = [
         "Whose policies decide? The egress policy of the vNIC that opened the connection, if it is here, and then the "
         "ingress policy of the vNIC it was opened to, if that is here.",
         (f.LEAVES, f.ARRIVES, f.REPLY),
-        (tier_table(Side.EGRESS, Tier.EMERGENCY), tier_table(Side.INGRESS, Tier.EMERGENCY)),
+        (*(tier_table(side, Tier.EMERGENCY) for side in Side), *map(audits_table, Side)),
         (),
         "drop: no answer, no passage",
     ),
@@ -216,7 +226,7 @@ _DECLARED: list[_Declaration] = [
         "OTHER_SIDE",
         "The vNIC that opened the connection allows it. Is the other one here, too?",
         (f.LEAVES, f.ARRIVES),
-        (tier_table(Side.INGRESS, Tier.EMERGENCY), "ALLOWED"),
+        (audits_table(Side.INGRESS), tier_table(Side.INGRESS, Tier.EMERGENCY), "ALLOWED"),
         (),
         "allowed: there is no other side here",
     ),
@@ -295,6 +305,28 @@ _DECLARED: list[_Declaration] = [
         (),
         (),
         "not known",
+    ),
+    *(
+        (
+            audits_table(side),
+            f"Subroutine: a connection's first packet is shown to each policy in audit, for the {side.value}.",
+            (f.FRESH,),
+            (audit_table(side),),
+            (),
+            "no policy is in audit, or the connection is known",
+        )
+        for side in Side
+    ),
+    *(
+        (
+            audit_table(side),
+            f"Subroutine: which rule of the policy in audit would decide the {side.value}? It only tells.",
+            (*_SERVICE, f.AUDIT),
+            (_TELL,),
+            (),
+            "none of that policy",
+        )
+        for side in Side
     ),
     (
         _TELL_ONCE,

@@ -11,12 +11,24 @@ from ryu.ofproto.ofproto_parser import header, msg
 from policy.flows import wire
 from policy.flows.bridge_book import bridge_flows
 from policy.flows.compile import prepare
+from policy.flows.cookies import reason
 from policy.flows.flow import Punt
 from policy.flows.meters import HIGHEST_METER, Meter
 from policy.flows.text import flow_text
 from ryu_apps.engine import NO_POLICY
-from ryu_apps.facts import BundleDone, BundleRefused, FlowsRead, ReadFailed, ReadFlows, SendBundle, SwitchDown, SwitchUp
-from ryu_apps.switches import ATOMIC, MAX_COMPLAINTS, Switches
+from ryu_apps.facts import (
+    BundleDone,
+    BundleRefused,
+    FlowsCounted,
+    FlowsRead,
+    MetersCounted,
+    ReadFailed,
+    ReadFlows,
+    SendBundle,
+    SwitchDown,
+    SwitchUp,
+)
+from ryu_apps.switches import ATOMIC, COUNTED, MAX_COMPLAINTS, Switches
 from topology.ports import Bridge, UplinkPort, VnicPort
 from topology.vnic import Vnic
 
@@ -435,3 +447,24 @@ def test_sending_never_waits():
     switches.disconnect(DPID, session)
     assert datapath.sent == [] and datapath.closed == 0
     assert len(tasks) == 3
+
+
+def test_counters_are_asked_by_what_they_count_and_told_together():
+    room = Room()
+    room.switches.count()
+    sent = room.datapath.take()
+    kinds = [struct.unpack_from("!H", data, 8)[0] for _, _, data in sent]
+    assert kinds == [*[ofp.OFPMP_FLOW] * len(COUNTED), ofp.OFPMP_METER]
+    for (_, _, data), kind in zip(sent, COUNTED, strict=False):
+        wanted, mask = struct.unpack_from("!QQ", data, 32)
+        assert [flow for flow in FLOWS if flow.cookie & mask == wanted] == [
+            flow for flow in FLOWS if reason(flow.cookie).kind is kind
+        ]
+    for _, xid, _ in sent[:-1]:
+        room.hear(part(xid, entry(FLOWS[0])))
+        assert room.take() == []
+    dropped = struct.pack("!IH6xIQQIIQQ", 7, 56, 1, 9, 9, 0, 0, 5, 500)
+    room.hear(part(sent[-1][1], dropped, what=ofp.OFPMP_METER))
+    flows, meters = room.take()
+    assert isinstance(flows, FlowsCounted) and [one.packets for one in flows.entries] == [1] * len(COUNTED)
+    assert meters == MetersCounted(DPID, room.session, ((7, 5),))

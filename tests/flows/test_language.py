@@ -16,7 +16,7 @@ from policy.flows.packet import Packet
 from policy.flows.plumbing import ROUTER_ADVERTISEMENT, ROUTER_SOLICITATION
 from policy.flows.walk import Told
 from policy.load import load_texts
-from policy.model import ICMPV6, TCP, UDP, Group
+from policy.model import ICMPV6, TCP, UDP, Group, Tier
 from policy.selectors import parse_selector
 from tests.flows.packets import answer, ip, later, opening
 from tests.flows.worlds import PLACES, World, address, cidrs, document, mac_of, policy, rule, who
@@ -75,12 +75,28 @@ def test_two_tenants_may_call_rules_alike():
     assert arrives(world, "web-1", "outside") and not arrives(world, "db-2", "outside")
 
 
-def test_an_audited_policy_has_no_flows_of_rules():
+def test_an_audited_policy_decides_nothing_and_tells_what_each_would_have_decided():
     for verdict in ("allow", "deny", "reject", "pass"):
-        audited = replace(policy("a", rule(verdict, "any")), audit=True)
+        audited = replace(policy("a", rule("deny", "tcp/81"), rule(verdict, "any")), audit=True)
+        another = replace(policy("z", rule("deny", "any"), tier=Tier.EMERGENCY), audit=True)
         assert flows_of_rules(World(document(audited))) == []
-        world = World(document(audited, policy("b", rule("allow", "any"))))
+        world = World(document(audited, another, policy("b", rule("allow", "any"))))
         assert arrives(world, "web-1", "web-2")
+        by_name = {entry.name: entry.number for entry in world.compiled.rules}
+        ends = Endpoint(None, address("10.0.0.1")), Endpoint(None, address("10.0.0.2"))
+        first = opening(Connection(*ends, 4, TCP, 50000, 80), mac_of("web-1"), mac_of("web-2"))
+        found = told(world, "web-1", "web-2", first, answer(first), later(first))
+        names = [(name, side) for side in (0, 1) for name in ("z/#1", "a/#2")]
+        assert found == [[Told(Kind.AUDIT, by_name[name], side) for name, side in names], [], []]
+
+
+def test_while_only_looking_what_no_rule_decides_passes_and_is_told_once():
+    world = World(document(policy("p", rule("deny", "tcp/22"))), audit=True)
+    assert arrives(world, "web-1", "web-2") and not arrives(world, "web-1", "web-2", 22)
+    ends = Endpoint(None, address("10.0.0.1")), Endpoint(None, address("10.0.0.2"))
+    first = opening(Connection(*ends, 4, TCP, 50000, 80), mac_of("web-1"), mac_of("web-2"))
+    found = told(world, "web-1", "web-2", first, answer(first), later(first))
+    assert found == [[Told(Kind.DEFAULT, 0, 0), Told(Kind.DEFAULT, 1, 1)], [], []]
 
 
 def test_reject_is_a_drop_under_the_rules_own_cookie():

@@ -147,6 +147,7 @@ class World:
 
     document: Document
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    audit: bool = False
     known: frozenset[int] | None = None  # the protocols that conntrack follows; None: all
     flows: dict[str, Flows] = field(default_factory=dict)
 
@@ -160,7 +161,7 @@ class World:
     def install(self, document: Document, labels: Mapping[str, Mapping[str, str]]) -> None:
         """Another policy, other labels."""
         self.document, self.labels = document, labels
-        self.compiled: Compiled = prepare(document, self.vnics())
+        self.compiled: Compiled = prepare(document, self.vnics(), audit=self.audit)
         self.tables: dict[str, dict[Key, Flow]] = {
             name: bridge_flows(self.compiled, self.bridge(name), {}) for name in PLACES
         }
