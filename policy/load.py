@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import is_
 from pathlib import Path
 
 from policy.analysis.assertions import check_assertions
@@ -88,6 +89,7 @@ class Loader:
     def __init__(self) -> None:
         self._files: dict[str, _File] = {}
         self._vms = VmBook()
+        self._inventory = Inventory()
 
     def load(self, path: Path | str) -> Document:
         """As the function of that name."""
@@ -126,8 +128,11 @@ class Loader:
         reader.read(sections.provider, sections.vms.keys())
         for tenant in sorted(sections.tenants):
             reader.read(sections.tenants[tenant], [vm.name for vm in machines if vm.tenant == tenant])
+        inventory = Inventory(tuple(machines), tuple(networks.networks.values()))
+        if not _all_same(inventory, self._inventory):
+            self._inventory = inventory
         return Document(
-            inventory=Inventory(tuple(machines), tuple(networks.networks.values())),
+            inventory=self._inventory,
             groups=reader.groups,
             services=reader.services,
             policies=tuple(sorted(reader.policies, key=_walking_order)),
@@ -151,6 +156,11 @@ class Loader:
                 yield file.root
                 if file.digest:
                     self._files[name] = file
+
+
+def _all_same(one: Inventory, other: Inventory) -> bool:
+    """True if two inventories have the same objects for VMs: then they may be one object too."""
+    return one.networks == other.networks and len(one.vms) == len(other.vms) and all(map(is_, one.vms, other.vms))
 
 
 def _read_file(name: str, data: bytes, digest: bytes, budget: Budget, problems: Problems) -> _File | None:

@@ -51,9 +51,10 @@ class Resolver:
 
     def resolve(self, databases: Mapping[str, Database], inventory: Inventory) -> Topology:
         """As the function of that name."""
-        new_inventory = self._index.take(inventory)
-        if new_inventory:
-            self._contests.take(inventory, self._index)
+        moved = self._index.take(inventory)
+        if moved:
+            self._contests.take(moved, self._index)
+        names = None if moved.all else moved.names()
         known, self._drafts = self._drafts, {}
         self._holders = {remote: self._holders.get(remote, Holders()) for remote in databases}
         for remote in sorted(databases):
@@ -67,7 +68,7 @@ class Resolver:
                         draft.end(self._contests)
                         draft = None
                     draft = self._drafts[remote, row.uuid] = draft or _Draft(place)
-                    draft.take(database, row, zones, self._index, new_inventory, self._contests)
+                    draft.take(database, row, zones, self._index, names, self._contests)
         for gone in known.values():
             gone.end(self._contests)
         return self._finished(sorted(self._drafts.values(), key=_draft_order))
@@ -113,10 +114,10 @@ class _Draft:
         row: BridgeRow,
         zones: Mapping[str, int],
         index: Index,
-        new_inventory: bool,
+        names: set[str] | None,
         contests: Contests,
     ) -> None:
-        """Take in the rows as they are now."""
+        """Take in the rows as they are now. ``names``: those that the inventory says something else of (None: all)."""
         seen: set[str] = set()
         missing: list[str] = []
         parts: dict[str, Part] = {}
@@ -134,7 +135,7 @@ class _Draft:
             zone = next((zones.get(name) for name, found, taken in interfaces if found and not taken), None)
             part = self._parts.get(uuid)
             still = part is not None and part.still(port, interfaces, zone)
-            if part is None or not still or (new_inventory and not part.answered_alike(index)):
+            if part is None or not still or not part.answered_alike(index, names):
                 old, part = part, Part(self.place, port, interfaces, zone, index)
                 if old is None or not part.becomes(old):
                     self._bridge = None

@@ -247,7 +247,7 @@ class BridgeBook:
         local = self._here[side is Side.INGRESS]
         deciding, peers = meeting.deciding(side), meeting.peers(side)
         own = None if deciding is None else deciding & local
-        made_of = (meeting, own, priorities[number])
+        made_of = (meeting.rest, own, peers, priorities[number])
         if self._made_of.get((number, side)) == made_of:
             return
         self._made_of[number, side] = made_of

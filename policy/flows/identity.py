@@ -184,7 +184,7 @@ class IdentityBook:
         if gone or new:
             self._index = GroupIndex(groups)
             of_new = GroupIndex(new)
-            for name, vnic in vnics.items():
+            for name, vnic in vnics.items() if of_new or GroupIndex(gone) else ():
                 old = self._of_vnic.get(name)
                 if old is not None:
                     found = old.difference(gone).union(of_new.groups_of(vnic))
