@@ -92,10 +92,11 @@ class Part:
 
     def answered_alike(self, index: Index, names: set[str] | None) -> bool:
         """True if the inventory says of it what it did; of ``names`` it may say something else (None: of all)."""
-        claims = self.claims
-        if claims is None or (names is not None and names.isdisjoint(self._names)):
-            return True
-        return self._asked(index) == self._answer
+        return not self.mentions(names) or self._asked(index) == self._answer
+
+    def mentions(self, names: set[str] | None) -> bool:
+        """True if it claims to be what one of these names means (None: any name)."""
+        return self.claims is not None and (names is None or not names.isdisjoint(self._names))
 
     def _asked(self, index: Index) -> Answer | None:
         vlan = vnic_vlan(self._port)

@@ -147,7 +147,8 @@ class IdentityBook:
     def _forget(self) -> None:
         self._edition += 1
         self._last: Identities | None = None
-        self._groups: Mapping[Group, None] = {}
+        self._document: Document | None = None
+        self._groups: dict[Group, None] = {}
         self._index = GroupIndex(())
         self._labels: dict[Group, str] = {}
         self._vnics: Mapping[str, Vnic] = {}
@@ -171,16 +172,24 @@ class IdentityBook:
             self._forget()
             for scope in scopes:
                 self._borders[scope, 4], self._borders[scope, 6] = Borders(32), Borders(128)
-        members = self._members_now(dict.fromkeys(referenced_groups(document)), vnics)
+        if document is not self._document:
+            groups = dict.fromkeys(referenced_groups(document))
+        else:
+            groups = self._groups
+        self._document = document
+        members = self._members_now(groups, vnics)
         self._move_vnics(vnics, members)
         flooded = self._settle(scopes)
         self._last = self._sum_up(scopes, flooded)
         return self._last
 
-    def _members_now(self, groups: Mapping[Group, None], vnics: Mapping[str, Vnic]) -> dict[str, Members | None]:
+    def _members_now(self, groups: dict[Group, None], vnics: Mapping[str, Vnic]) -> dict[str, Members | None]:
         """The groups of each vNIC that has changed, or whose groups may have; None: it is gone. Takes in the groups."""
-        gone, new = self._groups.keys() - groups.keys(), groups.keys() - self._groups.keys()
         members: dict[str, Members | None] = dict.fromkeys(self._vnics.keys() - vnics.keys())
+        gone: set[Group] = set()
+        new: set[Group] = set()
+        if groups is not self._groups:
+            gone, new = self._groups.keys() - groups.keys(), groups.keys() - self._groups.keys()
         if gone or new:
             self._index = GroupIndex(groups)
             of_new = GroupIndex(new)
