@@ -24,6 +24,7 @@ from policy.flows.vnics import isolated_flows, vnic_flows, zone_of
 from policy.model import Side
 from topology.ports import Bridge, IsolatedPort, UplinkPort, VnicPort
 
+Flows = Mapping[Key, Flow]
 Numbers = frozenset[int]
 Changes = dict[Hashable, Piece | None]
 # A network's block of vNICs.

@@ -137,3 +137,10 @@ def test_the_order_of_rows_does_not_matter(order):
     topology = join(database(*(ports[n] for n in order)), inventory=INVENTORY)
     assert topology == join(database(*ports), inventory=INVENTORY)
     assert [port.code for port in topology.bridges[0].ports] == ["duplicate-mac", "duplicate-mac", "duplicate-address"]
+
+
+def test_two_that_share_addresses_of_both_families_lose():
+    both = {"addresses": "10.0.0.1,2001:db8::1"}
+    ports = ports_of(join(database(vnic("a", "x", MAC_2, **both), vnic("b", "y", MAC_3, **both)), inventory=INVENTORY))
+    assert {port.code for port in ports.values()} == {"duplicate-address"}
+    assert "its address 10.0.0.1/32" in ports["a"].reason
