@@ -243,6 +243,8 @@ class Engine:
         self._secure_bridges()
 
     def _without_refused(self, topology: Topology) -> Topology:
+        if not self.refused:
+            return topology
         standing = {
             (bridge.dpid, port.interface_uuid): port
             for bridge in topology.bridges
@@ -265,14 +267,16 @@ class Engine:
         return replace(bridge, ports=tuple(ports))
 
     def _ask_for_zones(self, databases: Mapping[str, Database]) -> None:
+        zoneless: dict[str, list[VnicPort]] = {name: [] for name in databases}
+        for bridge in self.topology.bridges:
+            zoneless[bridge.remote] += [port for port in bridge.vnic_ports if port.zone is None]
         for name, database in databases.items():
             remote = self.remotes[name]
             if remote.error is not None:
                 continue
-            ports = [port for bridge in self.topology.bridges if bridge.remote == name for port in bridge.vnic_ports]
-            without = {port.interface_uuid for port in ports if port.zone is None}
+            without = {port.interface_uuid for port in zoneless[name]}
             asked = {uuid: zone for uuid, zone in remote.zones_asked.items() if uuid in without}
-            missing = [port for port in ports if port.interface_uuid in without - asked.keys()]
+            missing = [port for port in zoneless[name] if port.interface_uuid not in asked]
             new = dict(assign(database, missing, reserved=asked.values())) if missing else {}
             remote.zones_asked = asked | new
             if new:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from ryu.lib import hub
 
+from policy import collector
 from policy.flows.tables import TABLES
 from ryu_apps.engine import Engine
 from ryu_apps.facts import (
@@ -60,6 +61,7 @@ class Worker:
         self._status: Status | None = None
         self._looked_at = Topology()
         self._logged: frozenset[str] = frozenset()
+        self._settling = collector.Settling()
         self._queue: Any = hub.Queue()
         self._busy = False
         self._changed = hub.Event()
@@ -97,10 +99,12 @@ class Worker:
                 while len(batch) < BATCH and not self._queue.empty():
                     batch.append(self._queue.get())
                 self._status = None
-                for effect in self.engine.handle(batch):
-                    self._carry_out(effect)
-                self._status = None
-                self._log_troubles()
+                with collector.paused():
+                    for effect in self.engine.handle(batch):
+                        self._carry_out(effect)
+                    self._status = None
+                    self._log_troubles()
+                    self._settling.settle()
                 self._busy = False
                 self._changed.set()
                 self._changed = hub.Event()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from topology.claims import quote
 from topology.crowds import AddressCrowds, Crowds
-from topology.identity import Identity, Index, Match
+from topology.identity import Identity, Index, Match, Moved
 from topology.inventory import Inventory, InventoryVnic, Vm
 from topology.overlaps import Claim, losers
 from topology.ports import Finding, VnicPort
@@ -55,22 +55,22 @@ class Contests:
     def __init__(self) -> None:
         self._candidates: dict[_Key, Candidate] = {}
         self._promised: dict[str, tuple[Vm, InventoryVnic]] = {}
-        self._networks: Sequence[object] = ()
         self._crowds: Crowds[_Key] = Crowds()
         self._addresses: AddressCrowds[_Claimant] = AddressCrowds()
         self._index = Index(Inventory())
 
-    def take(self, inventory: Inventory, index: Index) -> None:
-        """The inventory is another one."""
-        promised = {spec.iface_id: (vm, spec) for vm in inventory.vms for spec in vm.vnics if spec.addresses}
-        anew = inventory.networks != self._networks
-        for name, (_, spec) in self._promised.items():
-            if anew or name not in promised or promised[name][1] is not spec:
-                self._addresses.remove(name)
-        for name, (_, spec) in promised.items():
-            if anew or name not in self._promised or self._promised[name][1] is not spec:
-                self._addresses.add(name, name, index.stated_scope(spec), spec.addresses)
-        self._promised, self._networks, self._index = promised, inventory.networks, index
+    def take(self, moved: Moved, index: Index) -> None:
+        """The inventory is another one, of which ``index`` is the index now."""
+        self._index = index
+        for vm in moved.gone:
+            for spec in vm.vnics:
+                if self._promised.pop(spec.iface_id, None) is not None:
+                    self._addresses.remove(spec.iface_id)
+        for vm in moved.new:
+            for spec in vm.vnics:
+                if spec.addresses and spec.iface_id not in self._promised:
+                    self._promised[spec.iface_id] = vm, spec
+                    self._addresses.add(spec.iface_id, spec.iface_id, index.stated_scope(spec), spec.addresses)
 
     def add(self, candidate: Candidate) -> None:
         """A candidate has come."""

@@ -7,7 +7,7 @@ nothing is guessed. What the inventory states wins over OVSDB, and the differenc
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from topology.addresses import Prefix
@@ -40,6 +40,26 @@ class Identity:
 
 # What the inventory says of claims: by iface-id, vm-id, MAC and the VM's name; and the network of the port's VLAN.
 Answer = tuple[tuple[Vm, InventoryVnic] | None, Vm | None, tuple[Vm, InventoryVnic] | None, Vm | None, Network | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """VMs that an inventory has no longer, and new ones; ``all``: what the others mean may have changed too."""
+
+    gone: Sequence[Vm] = ()
+    new: Sequence[Vm] = ()
+    all: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.gone or self.new or self.all)
+
+    def names(self) -> set[str]:
+        """Every text by which claims may point to one of them."""
+        found = {vm.name for vm in (*self.gone, *self.new)}
+        for vm in (*self.gone, *self.new):
+            found.update({vm.id} - {None})  # type: ignore[arg-type]
+            found.update(text for spec in vm.vnics for text in (spec.iface_id, spec.mac) if text is not None)
+        return found
 
 
 class Index:
@@ -78,27 +98,26 @@ class Index:
             if spec.mac is not None:
                 del self.by_mac[spec.mac]
 
-    def take(self, inventory: Inventory) -> bool:
-        """Become the index of another inventory; False if it is the same object. VMs kept cost next to nothing."""
-        if inventory is self._inventory:
-            return False
+    def take(self, inventory: Inventory) -> Moved:
+        """Become the index of another inventory. VMs that are the same objects cost next to nothing."""
+        old = self._inventory
+        if inventory is old:
+            return Moved()
         fresh = {vm.name: vm for vm in inventory.vms}
-        gone = [vm for name, vm in self.by_name.items() if fresh.get(name) is not vm]
-        if self._ambiguous or len(fresh) < len(inventory.vms):
-            self._fill(inventory)
-            return True
-        new = [vm for name, vm in fresh.items() if self.by_name.get(name) is not vm]
-        for vm in gone:
-            self._remove(vm)
-        for vm in new:
-            self._add(vm)
-        if self._ambiguous:
-            # Which one is the first, the whole inventory tells.
-            self._fill(inventory)
-        elif inventory.networks != self._inventory.networks:
-            self._take_networks(inventory)
-        self._inventory = inventory
-        return True
+        ambiguous = self._ambiguous or len(fresh) < len(inventory.vms)
+        if not ambiguous and inventory.networks == old.networks:
+            gone = [vm for name, vm in self.by_name.items() if fresh.get(name) is not vm]
+            new = [vm for name, vm in fresh.items() if self.by_name.get(name) is not vm]
+            for vm in gone:
+                self._remove(vm)
+            for vm in new:
+                self._add(vm)
+            self._inventory = inventory
+            if not self._ambiguous:
+                return Moved(gone, new)
+        # Names mean other networks, or only the whole inventory tells which one of several is the first.
+        self._fill(inventory)
+        return Moved(old.vms, inventory.vms, True)
 
     def _take_networks(self, inventory: Inventory) -> None:
         self._networks: dict[int, Network] = {}

@@ -10,15 +10,18 @@ they are: its answers are those of a new one, in the time that the changes take.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import translate
+from itertools import chain
+from typing import NamedTuple
 
 from topology.conflicts import Candidate, Contests
 from topology.identity import Index
 from topology.inventory import Inventory
-from topology.part import Interface, Part, Place
+from topology.part import Part, Place
 from topology.ports import Bridge, Finding, IsolatedPort, Port, Topology, UplinkPort, VnicPort
-from topology.rows import BridgeRow, Database
+from topology.rows import BridgeRow, Database, PortRow
 from topology.vlans import Problem
 from topology.zones import Holders
 
@@ -46,19 +49,23 @@ class Resolver:
         self._index = Index(Inventory())
         self._contests = Contests()
         self._holders: dict[str, Holders] = {}
+        self._ports: dict[str, Mapping[str, PortRow]] = {}
         self._drafts: dict[tuple[str, str], _Draft] = {}
         self._last = Topology()
 
     def resolve(self, databases: Mapping[str, Database], inventory: Inventory) -> Topology:
         """As the function of that name."""
-        new_inventory = self._index.take(inventory)
-        if new_inventory:
-            self._contests.take(inventory, self._index)
+        moved = self._index.take(inventory)
+        if moved:
+            self._contests.take(moved, self._index)
+        names = None if moved.all else moved.names()
         known, self._drafts = self._drafts, {}
         self._holders = {remote: self._holders.get(remote, Holders()) for remote in databases}
         for remote in sorted(databases):
             database = databases[remote]
             zones = self._holders[remote].take(database)
+            ports = _changed(database.ports, self._ports.get(remote, {}))
+            touched = Touched(self._holders[remote].changed, ports, names)
             for row in database.bridges.values():
                 if self._ours.match(row.name):
                     place = Place(remote, database.host, row.name, row.uuid, self._uplinks)
@@ -67,7 +74,8 @@ class Resolver:
                         draft.end(self._contests)
                         draft = None
                     draft = self._drafts[remote, row.uuid] = draft or _Draft(place)
-                    draft.take(database, row, zones, self._index, new_inventory, self._contests)
+                    draft.take(database, row, zones, self._index, touched, self._contests)
+        self._ports = {remote: database.ports for remote, database in databases.items()}
         for gone in known.values():
             gone.end(self._contests)
         return self._finished(sorted(self._drafts.values(), key=_draft_order))
@@ -95,6 +103,23 @@ def _globs(globs: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(translate(glob) for glob in globs) or r"(?!)")
 
 
+def _changed(rows: Mapping[str, PortRow], older: Mapping[str, PortRow]) -> set[str]:
+    """The rows that are other objects than they were, or gone, by UUID."""
+    if rows is older:
+        return set()
+    return {uuid for uuid, row in rows.items() if older.get(uuid) is not row} | (older.keys() - rows.keys())
+
+
+class Touched(NamedTuple):
+    """What has changed: interfaces and ports by UUID; and the names of which the inventory says something else (None:
+    all).
+    """
+
+    interfaces: set[str]
+    ports: set[str]
+    names: set[str] | None
+
+
 class _Draft:
     """A bridge in the making: its ports are sorted into kinds one by one; vNICs stay candidates until all are known."""
 
@@ -102,6 +127,10 @@ class _Draft:
         self.place = place
         self.row = BridgeRow(place.bridge_uuid, place.bridge)
         self._parts: dict[str, Part] = {}
+        # Its ports and their interfaces, each with whether an earlier port has it; the ports of each interface.
+        self._plugs: Mapping[str, tuple[PortRow, tuple[tuple[str, bool], ...]]] = {}
+        self._ports_of: Mapping[str, Sequence[str]] = {}
+        self._listed: frozenset[str] = frozenset()
         self._missing: tuple[str, ...] = ()
         # The bridge as it was last finished, and of what beside its ports.
         self._bridge: Bridge | None = None
@@ -113,43 +142,61 @@ class _Draft:
         row: BridgeRow,
         zones: Mapping[str, int],
         index: Index,
-        new_inventory: bool,
+        touched: Touched,
         contests: Contests,
     ) -> None:
         """Take in the rows as they are now."""
-        seen: set[str] = set()
-        missing: list[str] = []
-        parts: dict[str, Part] = {}
         gone: list[Part] = []
         come: list[Part] = []
-        for uuid in row.ports:
-            port = database.ports.get(uuid)
-            if port is None:
-                missing.append(uuid)
-                continue
-            interfaces: list[Interface] = []
-            for name in port.interfaces:
-                interfaces.append((name, database.interfaces.get(name), name in seen))
-                seen.add(name)
+        if self.row is not row or not touched.ports.isdisjoint(self._listed):
+            gone += self._survey(database, row)
+            to_look_at: Iterable[str] = self._plugs
+        else:
+            to_look_at = self._affected(touched)
+        for uuid in to_look_at:
+            port, plugs = self._plugs[uuid]
+            old = self._parts.get(uuid)
+            interfaces = [(name, database.interfaces.get(name), taken) for name, taken in plugs]
             zone = next((zones.get(name) for name, found, taken in interfaces if found and not taken), None)
-            part = self._parts.get(uuid)
-            still = part is not None and part.still(port, interfaces, zone)
-            if part is None or not still or (new_inventory and not part.answered_alike(index)):
-                old, part = part, Part(self.place, port, interfaces, zone, index)
-                if old is None or not part.becomes(old):
-                    self._bridge = None
-                gone += [] if old is None else [old]
-                come.append(part)
-            parts[uuid] = part
-        removed = [self._parts[uuid] for uuid in self._parts.keys() - parts.keys()]
-        if removed or self.row is not row or tuple(missing) != self._missing:
-            self._bridge = None
+            if old is not None and old.still(port, interfaces, zone) and old.answered_alike(index, touched.names):
+                continue
+            part = self._parts[uuid] = Part(self.place, port, interfaces, zone, index)
+            if old is None or not part.becomes(old):
+                self._bridge = None
+            gone += [] if old is None else [old]
+            come.append(part)
         # All that go before any that comes: an interface may have gone from one port to another.
-        for part in (*gone, *removed):
+        for part in gone:
             part.withdraw(contests)
         for part in come:
             part.enter(contests)
-        self.row, self._parts, self._missing = row, parts, tuple(missing)
+
+    def _survey(self, database: Database, row: BridgeRow) -> list[Part]:
+        """Which ports there are, and which interfaces they have; the parts that are no more."""
+        plugs: dict[str, tuple[PortRow, tuple[tuple[str, bool], ...]]] = {}
+        ports_of: dict[str, list[str]] = {}
+        for uuid in row.ports:
+            port = database.ports.get(uuid)
+            if port is not None:
+                plugs[uuid] = port, tuple((name, name in ports_of) for name in port.interfaces)
+                for name in port.interfaces:
+                    ports_of.setdefault(name, []).append(uuid)
+        removed = [self._parts.pop(uuid) for uuid in self._parts.keys() - plugs.keys()]
+        missing = tuple(uuid for uuid in row.ports if uuid not in plugs)
+        if removed or self.row is not row or missing != self._missing:
+            self._bridge = None
+        self.row, self._listed, self._missing = row, frozenset(row.ports), missing
+        self._plugs, self._ports_of = plugs, ports_of
+        return removed
+
+    def _affected(self, touched: Touched) -> Iterable[str]:
+        """The ports whose interfaces have changed, or of which the inventory says something else."""
+        if touched.names is None:
+            return self._plugs
+        found = {uuid for name in touched.interfaces for uuid in self._ports_of.get(name, ())}
+        if touched.names:
+            found.update(uuid for uuid, part in self._parts.items() if part.mentions(touched.names))
+        return found
 
     def end(self, contests: Contests) -> None:
         """The bridge is gone."""
@@ -170,7 +217,7 @@ class _Draft:
         row, where = self.row, self.place.where
         ports: list[Port] = []
         findings = [Finding("no-port", where, f"its port {uuid} is not in the database") for uuid in self._missing]
-        for part in self._parts.values():
+        for part in map(self._parts.__getitem__, self._plugs):
             ports += part.ports
             findings += part.findings
             if part.candidate is not None:
@@ -189,18 +236,44 @@ class _Draft:
             dpid=row.datapath_id if of_several is None else None,
             fail_mode=row.fail_mode,
             in_band=row.other_config.get("disable-in-band", "").lower() != "true",
-            ports=tuple(sorted(ports, key=_port_order)),
+            ports=tuple(sorted(_each_its_own(ports), key=_port_order)),
             findings=tuple(sorted(findings, key=lambda finding: (finding.where, finding.code, finding.message))),
         )
 
 
 def _standing(candidate: Candidate, shut: Mapping[str, Problem]) -> Port:
-    port = candidate.port
-    problem = shut.get(port.interface_uuid)
-    if problem is None:
-        return port
+    problem = shut.get(candidate.port.interface_uuid)
+    return candidate.port if problem is None else _shut(candidate.port, problem)
+
+
+def _shut(port: VnicPort, problem: Problem) -> IsolatedPort:
     code, reason = problem
     return IsolatedPort(port.name, port.ofport, reason, port.vnic.name, code, port.interface_uuid)
+
+
+def _each_its_own(ports: Sequence[Port]) -> Sequence[Port]:
+    """The ports of a bridge, those shut that are said to have the same OpenFlow port: whose frames are they?"""
+    several = {ofport for ofport, count in Counter(chain.from_iterable(map(_ofports, ports))).items() if count > 1}
+    if not several:
+        return ports
+    found: list[Port] = []
+    for port in ports:
+        shared = several.intersection(_ofports(port))
+        if isinstance(port, IsolatedPort) or not shared:
+            found.append(port)
+            continue
+        reason = f"several interfaces of the bridge have OpenFlow port {min(shared)}, this one among them"
+        if isinstance(port, VnicPort):
+            found.append(_shut(port, Problem("duplicate-ofport", reason)))
+        else:
+            found += [IsolatedPort(name, ofport, reason, None, "duplicate-ofport") for name, ofport in port.members]
+    return found
+
+
+def _ofports(port: Port) -> Iterable[int]:
+    if isinstance(port, UplinkPort):
+        return [ofport for _, ofport in port.members]
+    return [] if port.ofport is None else [port.ofport]
 
 
 def _draft_order(draft: _Draft) -> tuple[str, str, str, str]:

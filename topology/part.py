@@ -52,6 +52,8 @@ class Part:
         self._port, self._interfaces = port, interfaces
         self._sort_in(port, interfaces)
         self._answer = self._asked(index)
+        claims = self.claims
+        self._names = (claims.iface_id, claims.vm_id, claims.mac, claims.vm_name) if claims is not None else ()
 
     def enter(self, contests: Contests) -> None:
         """Have its candidate count among all."""
@@ -88,9 +90,13 @@ class Part:
             self.ports = old.ports
         return same and self.ports is old.ports and self.findings == old.findings
 
-    def answered_alike(self, index: Index) -> bool:
-        """True if this inventory says of it what the last one said."""
-        return self._asked(index) == self._answer
+    def answered_alike(self, index: Index, names: set[str] | None) -> bool:
+        """True if the inventory says of it what it did; of ``names`` it may say something else (None: of all)."""
+        return not self.mentions(names) or self._asked(index) == self._answer
+
+    def mentions(self, names: set[str] | None) -> bool:
+        """True if it claims to be what one of these names means (None: any name)."""
+        return self.claims is not None and (names is None or not names.isdisjoint(self._names))
 
     def _asked(self, index: Index) -> Answer | None:
         vlan = vnic_vlan(self._port)

@@ -106,11 +106,15 @@ class Everybody:
 
     def _take(self, inventory: Inventory) -> None:
         scopes = _scopes(inventory)
+        vms = {vm.name: vm for vm in inventory.vms}
         if scopes != self._scopes:
-            self._of_vm.clear()
-        made: dict[str, tuple[Vm, tuple[Vnic, ...]]] = {}
-        for vm in inventory.vms:
-            known = self._of_vm.get(vm.name)
-            made[vm.name] = known if known is not None and known[0] is vm else (vm, _of_vm(vm, scopes))
-        self._inventory, self._scopes, self._of_vm = inventory, scopes, made
-        self._offline = {vnic.id: vnic for _, vnics in made.values() for vnic in vnics}
+            self._of_vm, self._offline = {}, {}
+        gone = [name for name, (vm, _) in self._of_vm.items() if vms.get(name) is not vm]
+        for name in gone:
+            for vnic in self._of_vm.pop(name)[1]:
+                self._offline.pop(vnic.id, None)
+        for name, vm in vms.items():
+            if name not in self._of_vm:
+                self._of_vm[name] = vm, _of_vm(vm, scopes)
+                self._offline.update((vnic.id, vnic) for vnic in self._of_vm[name][1])
+        self._inventory, self._scopes = inventory, scopes

@@ -43,43 +43,41 @@ class Holders:
         self._rows: Mapping[str, InterfaceRow] = {}
         self._by_zone: dict[int, dict[str, InterfaceRow]] = {}
         self._zones: dict[str, int] = {}
+        # The interfaces whose rows are other objects than the last time, or whose zone may be another.
+        self.changed: set[str] = set()
 
     def take(self, database: Database) -> Mapping[str, int]:
         """As `holders`; valid until the next time."""
-        rows = database.interfaces
-        if rows is not self._rows:
-            touched: set[int] = set()
-            for uuid, row in rows.items():
-                if self._rows.get(uuid) is not row:
-                    touched |= self._drop(uuid) | self._put(uuid, row)
-            for uuid in self._rows.keys() - rows.keys():
-                touched |= self._drop(uuid)
-            self._rows = rows
-            for zone in touched:
-                several = self._by_zone.get(zone)
-                if several:
-                    self._zones[min(several.values(), key=_seniority).uuid] = zone
+        rows, self.changed = database.interfaces, set()
+        if rows is self._rows:
+            return self._zones
+        self.changed.update(uuid for uuid, row in rows.items() if self._rows.get(uuid) is not row)
+        self.changed.update(self._rows.keys() - rows.keys())
+        touched: set[int] = set()
+        for uuid in tuple(self.changed):
+            before, now = _zone_in(self._rows.get(uuid)), _zone_in(rows.get(uuid))
+            if before is not None:
+                del self._by_zone[before][uuid]
+                touched.add(before)
+            if now is not None:
+                self._by_zone.setdefault(now, {})[uuid] = rows[uuid]
+                touched.add(now)
+            self._zones.pop(uuid, None)
+        for zone in touched:
+            several = self._by_zone[zone]
+            self.changed.update(several)
+            for uuid in several:
+                self._zones.pop(uuid, None)
+            if several:
+                self._zones[min(several.values(), key=_seniority).uuid] = zone
+            else:
+                del self._by_zone[zone]
+        self._rows = rows
         return self._zones
 
-    def _drop(self, uuid: str) -> set[int]:
-        row = self._rows.get(uuid)
-        zone = parse_zone(row.external_ids.get(ZONE_KEY)) if row is not None else None
-        if zone is None:
-            return set()
-        for other in self._by_zone[zone]:
-            self._zones.pop(other, None)
-        del self._by_zone[zone][uuid]
-        return {zone}
 
-    def _put(self, uuid: str, row: InterfaceRow) -> set[int]:
-        zone = parse_zone(row.external_ids.get(ZONE_KEY))
-        if zone is None:
-            return set()
-        several = self._by_zone.setdefault(zone, {})
-        for other in several:
-            self._zones.pop(other, None)
-        several[uuid] = row
-        return {zone}
+def _zone_in(row: InterfaceRow | None) -> int | None:
+    return None if row is None else parse_zone(row.external_ids.get(ZONE_KEY))
 
 
 def _seniority(row: InterfaceRow) -> tuple[bool, str]:

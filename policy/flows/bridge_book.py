@@ -26,6 +26,7 @@ from policy.limits import limits_of
 from policy.model import Document, LimitEntry, Limits, Side
 from topology.ports import Bridge, IsolatedPort, UplinkPort, VnicPort
 
+Flows = Mapping[Key, Flow]
 Numbers = frozenset[int]
 Changes = dict[Hashable, Piece | None]
 # A network's block of vNICs.
@@ -74,7 +75,7 @@ class BridgeBook:
         self._made_of: dict[tuple[int, Side], tuple[object, ...]] = {}
         self._in_use: dict[tuple[int, Side], int] = {}
         self._met: tuple[Numbers, Numbers] | None = None
-        self._last_priorities: Mapping[int, int] | None = None
+        self._last_priorities: Mapping[int, int] = {}
         stranger = strangers_meter()
         self._meters: SharedMap[int, Meter] = SharedMap[int, Meter]().with_changes({stranger.number: stranger})
         # What the limits of the vNICs follow from.
@@ -245,15 +246,16 @@ class BridgeBook:
     ) -> None:
         priorities = self._priorities(compiled.rules, held)
         last = self._compiled
-        if last is not None and here == self._met and priorities is self._last_priorities:
-            if compiled.meetings is last.meetings:
-                return
-            found = [(number, now) for number, _, now in compiled.meetings.changes_since(last.meetings)]
+        if last is not None and here == self._met:
+            found = {number: now for number, _, now in compiled.meetings.changes_since(last.meetings)}
+            if priorities is not self._last_priorities:
+                moved = priorities.items() - self._last_priorities.items()
+                found.update((number, compiled.meetings[number]) for number, _ in moved)
         else:
-            gone = () if last is None else last.meetings.keys() - compiled.meetings.keys()
-            found = [*compiled.meetings.items(), *((number, None) for number in gone)]
+            found = {} if last is None else dict.fromkeys(last.meetings)
+            found.update(compiled.meetings)
         self._met, self._last_priorities = here, priorities
-        for number, meeting in found:
+        for number, meeting in found.items():
             for side in Side:
                 self._apply(compiled.identities, number, meeting, side, priorities, changes)
 
@@ -273,21 +275,24 @@ class BridgeBook:
         local = self._here[side is Side.INGRESS]
         deciding, peers = meeting.deciding(side), meeting.peers(side)
         own = None if deciding is None else deciding & local
-        made_of = (meeting, own, priorities[number])
+        if own == frozenset() or peers == frozenset():
+            # No vNIC here, or no peer anywhere, can meet it.
+            self._note(number, side, None, 0, changes)
+            return
+        made_of = (meeting.rest, own, peers, priorities[number])
         if self._made_of.get((number, side)) == made_of:
             return
         self._made_of[number, side] = made_of
         met = (own or frozenset()) | (peers or frozenset())
         narrowed = replace(identities, members={each: identities.members[each] for each in met})
         flows = piece(rule_flows(meeting.entry, side, narrowed, own or frozenset(), priorities[number]))
-        self._note(number, side, flows, priorities[number], changes)
+        self._note(number, side, flows or None, priorities[number], changes)
 
     def _note(self, number: int, side: Side, flows: Piece | None, priority: int, changes: Changes) -> None:
-        changes["rule", side, number] = flows or None
-        if not flows:
+        changes["rule", side, number] = flows
+        if flows is None:
             self._in_use.pop((number, side), None)
-            if flows is None:
-                self._made_of.pop((number, side), None)
+            self._made_of.pop((number, side), None)
         else:
             self._in_use[number, side] = priority
 

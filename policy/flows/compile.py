@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from policy.flows import fields as f
 from policy.flows.cookies import Kind, cookie
 from policy.flows.flow import Flow, Load, exact, flow, match, prefix_conditions
-from policy.flows.identity import Identities, IdentityBook, Members, Place
+from policy.flows.identity import Identities, Members, Place
+from policy.flows.identity_book import IdentityBook
 from policy.flows.meetings import Meeting, MeetingBook
 from policy.flows.pieces import Piece, Pieces, piece
 from policy.flows.placement import place

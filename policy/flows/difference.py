@@ -29,9 +29,15 @@ class Difference:
 
 def difference(wanted: Mapping[Key, Flow], installed: Mapping[Key, Flow]) -> Difference:
     """The flows to add (or replace) and to remove."""
-    add = [flow for key, flow in wanted.items() if installed.get(key) != flow]
+    add: list[Flow] = []
+    replaced: list[Flow] = []
+    for key, flow in wanted.items():
+        before = installed.get(key)
+        if before != flow:
+            add.append(flow)
+            if before is not None:
+                replaced.append(before)
     remove = [flow for key, flow in installed.items() if key not in wanted]
-    replaced = [installed[flow.key] for flow in add if flow.key in installed]
     return Difference(tuple(add), tuple(remove), tuple(replaced))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from policy.flows.identity import Identities, enforcers
 from policy.flows.rules import NumberedRule
@@ -34,23 +35,31 @@ class Meeting:
         """The identities on the other side."""
         return self.opened if side is Side.EGRESS else self.openers
 
-    def same_flows(self, other: Meeting) -> bool:
+    @property
+    def rest(self) -> tuple[object, ...]:
+        """All that the rule's flows depend on beside the identities that meet in it, and its priority."""
+        rule, policy = self.entry.rule, self.entry.policy
+        anyone = tuple(side is None for side in (rule.sources, rule.destinations, rule.at))
+        return (self.entry.audit, *_OF_RULE(rule), *_OF_POLICY(policy), *anyone)
+
+    def says_the_same(self, other: Meeting) -> bool:
         """True if the two differ at most in where they are written."""
+        one, two = self.entry.rule, other.entry.rule
         return (
             (self.openers, self.opened, self.limit) == (other.openers, other.opened, other.limit)
-            and self.entry.audit == other.entry.audit
-            and _same_rule(self.entry.rule, other.entry.rule)
-            and _same_policy(self.entry.policy, other.entry.policy)
+            and (one.sources, one.destinations, one.at) == (two.sources, two.destinations, two.at)
+            and self.rest == other.rest
         )
 
 
-def _same_rule(one: Rule, other: Rule) -> bool:
-    return one is other or replace(one, place=other.place) == other
+def _without(kind: type, *names: str) -> Callable[[object], tuple[object, ...]]:
+    """All fields of a value of a class but these."""
+    return attrgetter(*(field.name for field in fields(kind) if field.name not in names))
 
 
-def _same_policy(one: Policy, other: Policy) -> bool:
-    """Apart from its rules and its place among others, which shows in their priorities."""
-    return one is other or replace(one, rules=(), order=0, place=other.place) == replace(other, rules=(), order=0)
+# Where something is written does not show in its flows; a policy's order shows in its rules' priorities.
+_OF_RULE = _without(Rule, "place", "sources", "destinations", "at")
+_OF_POLICY = _without(Policy, "place", "rules", "order")
 
 
 class MeetingBook:
@@ -68,7 +77,7 @@ class MeetingBook:
         for entry in rules:
             found = _meeting(entry, identities)
             known = self._meetings.get(entry.number)
-            changes[entry.number] = known if known is not None and known.same_flows(found) else found
+            changes[entry.number] = known if known is not None and known.says_the_same(found) else found
         self._meetings = self._meetings.with_changes(changes)
         self._seen = rules, identities.holding
         return self._meetings

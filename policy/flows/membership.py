@@ -52,6 +52,10 @@ class GroupIndex:
                 self._having[value].append(part)
         self._names = sorted({name for name, _ in self._having})
 
+    def __bool__(self) -> bool:
+        """False if no vNIC can be in any of the groups."""
+        return bool(self._always or self._having or self._of_vm)
+
     def groups_of(self, vnic: Vnic) -> Members:
         """The groups that a vNIC is in whatever its address."""
         found: set[Group] = set()

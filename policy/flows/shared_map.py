@@ -43,19 +43,20 @@ class SharedMap(Mapping[K, V], Generic[K, V]):
         for key, value in changes.items():
             number = hash(key) % _PARTS
             part = self._parts[number] if parts is None else parts[number]
-            if part.get(key) == value:
+            before = part.get(key) if part else None
+            if before is value or before == value:
                 continue
             if parts is None:
                 parts = list(self._parts)
             if number not in copied:
                 copied.add(number)
                 part = parts[number] = dict(part)
-            length -= key in part
             if value is None:
                 del part[key]
+                length -= 1
             else:
                 part[key] = value
-                length += 1
+                length += before is None
         if parts is None:
             return self
         made: SharedMap[K, V] = SharedMap()

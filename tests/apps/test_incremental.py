@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from policy.errors import PolicyError
 from policy.flows.bridge_book import BridgeBook, bridge_flows
 from policy.flows.compile import PolicyBook, prepare
+from policy.flows.cookies import Kind, digest
 from policy.flows.difference import difference
 from policy.flows.pieces import Wanted, flat
 from policy.load import Loader
@@ -25,8 +26,6 @@ from tests.apps.worlds import UPLINKS, World
 from tests.topology.builders import P, database, vnic
 from topology.join import Resolver, resolve
 from topology.vnic import Everybody, offline_vnics
-
-from policy.flows.cookies import Kind  # isort: skip
 
 A, B = "unix:a", "unix:b"
 
@@ -95,15 +94,25 @@ class CheckedSession(Session):
         return found
 
 
+def colliding(text, salt=0):
+    """Digests of which many are alike."""
+    return digest(text, salt) % 97 + 1
+
+
 @contextmanager
-def everything_checked():
-    with patch.multiple(
-        "ryu_apps.engine",
-        Resolver=CheckedResolver,
-        Everybody=CheckedEverybody,
-        PolicyBook=CheckedPolicyBook,
-        BridgeBook=CheckedBridgeBook,
-        Session=CheckedSession,
+def everything_checked(collide):
+    found = colliding if collide else digest
+    with (
+        patch("policy.flows.cookies.digest", found),
+        patch("policy.flows.identity_book.digest", found),
+        patch.multiple(
+            "ryu_apps.engine",
+            Resolver=CheckedResolver,
+            Everybody=CheckedEverybody,
+            PolicyBook=CheckedPolicyBook,
+            BridgeBook=CheckedBridgeBook,
+            Session=CheckedSession,
+        ),
     ):
         yield
 
@@ -191,15 +200,18 @@ ports = st.fixed_dictionaries(
     {
         tap: st.one_of(
             st.none(),
-            *[st.tuples(
-                st.sampled_from((*(usual,) * 20, None, *NAMES)),
-                st.sampled_from((*(mac,) * 20, None, *MACS)),
-                st.sampled_from((0, 0, 10, 10, 20)),
-                st.sampled_from(STATED),
-                st.sampled_from((None, "role=web", "role=db,env=prod")),
-                st.sampled_from((True, True, True, False)),
-                st.sampled_from(("br0", "br0", "br1")),
-            )] * 3,
+            *[
+                st.tuples(
+                    st.sampled_from((*(usual,) * 20, None, *NAMES)),
+                    st.sampled_from((*(mac,) * 20, None, *MACS)),
+                    st.sampled_from((0, 0, 10, 10, 20)),
+                    st.sampled_from(STATED),
+                    st.sampled_from((None, "role=web", "role=db,env=prod")),
+                    st.sampled_from((*("own",) * 6, "first", None)),
+                    st.sampled_from(("br0", "br0", "br1")),
+                )
+            ]
+            * 3,
         )
         for tap, usual, mac in zip(TAPS, (*NAMES, "stranger"), (*MACS, "52:54:00:00:00:06"), strict=True)
     }
@@ -212,10 +224,10 @@ def rows(remote, wanted):
     for number, name in enumerate(TAPS, 1):
         port = wanted[name]
         if port is not None:
-            iface_id, mac, tag, addresses, labels, up, bridge = port
+            iface_id, mac, tag, addresses, labels, ofport, bridge = port
             ids = {key: value for key, value in (("addresses", addresses), ("labels", labels)) if value is not None}
-            one = vnic(name, iface_id, mac, tag=tag, ofport=number if up else None, **ids) if iface_id else P(name)
-            bridges[bridge].append(replace(one, ofport=number if up else None))
+            one = vnic(name, iface_id, mac, tag=tag, **ids) if iface_id else P(name)
+            bridges[bridge].append(replace(one, ofport={"own": number, "first": 1, None: None}[ofport]))
     first, host = (1, "hv1") if remote == A else (11, "hv2")
     return database(*bridges["br0"], remote=remote, host=host, dpid=first, br1=bridges["br1"])
 
@@ -260,10 +272,10 @@ steps = st.one_of(
 )
 
 
-@given(policies, ports, ports, st.lists(steps, max_size=12), st.booleans())
+@given(policies, ports, ports, st.lists(steps, max_size=12), st.booleans(), st.booleans())
 @settings(max_examples=80, deadline=None)
-def test_what_is_kept_is_what_a_fresh_engine_works_out(files, on_a, on_b, history, one_by_one):
-    with everything_checked():
+def test_what_is_kept_is_what_a_fresh_engine_works_out(files, on_a, on_b, history, one_by_one, collide):
+    with everything_checked(collide):
         world = World((A, B), one_by_one)
         world.loader = Loader()
         world.policy("version: 1\n")

@@ -27,7 +27,7 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, LLC, SNAP, Dot1Q, Dot3, Ether
 from scapy.packet import Raw
 
-from policy.flows.compile import Flows
+from policy.flows.bridge_book import Flows
 from tests.flows.real import Real
 from tests.flows.worlds import OUTSIDE, PLACES, World, document, policy, rule
 
