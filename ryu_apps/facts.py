@@ -107,6 +107,48 @@ class GraceOver:
     """Databases that have not answered by now are not waited for any longer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Punted:
+    """A copy of a packet that a flow has decided about and that is to be told or answered.
+
+    ``cookie`` is the flow's and ``table`` its table's name. ``src_vnic`` and ``dst_vnic`` are the conntrack zones of
+    the firewalled vNIC that has sent the packet and of the one that is to receive it; 0: none, or not found out yet:
+    while a packet leaves its own vNIC, ``dst_vnic`` is 0. ``vlan`` is the network, ``in_port`` the OpenFlow port by
+    which the packet came in. ``frame`` has no VLAN tag, and may be cut off.
+    """
+
+    dpid: int
+    session: int
+    cookie: int
+    table: str
+    src_vnic: int
+    dst_vnic: int
+    vlan: int
+    in_port: int
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FlowsCounted:
+    """What all flows of the bridge have counted by now."""
+
+    dpid: int
+    session: int
+    entries: tuple[Installed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MetersCounted:
+    """How many packets each meter of the bridge has dropped by now, by the meter's number."""
+
+    dpid: int
+    session: int
+    dropped: tuple[tuple[int, int], ...]
+
+
+# What is reported to the operator and changes nothing that is enforced: `ryu_apps.reports` hears it, not the engine.
+Report = Punted | FlowsCounted | MetersCounted
+
 Fact = (
     PolicyLoaded | PolicyRefused | SwitchUp | SwitchDown | FlowsRead | ReadFailed | BundleDone | BundleRefused | Due
     | GraceOver | RetryWrites | OvsdbFact
@@ -184,4 +226,15 @@ class NamePrefixes:
     uuid: str
 
 
-Effect = ReadFlows | SendBundle | Disconnect | Later | WriteZones | SecureBridge | NamePrefixes
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Send a frame out by the port that a packet came in by: its sender is told that it was rejected."""
+
+    dpid: int
+    session: int
+    in_port: int
+    vlan: int
+    frame: bytes
+
+
+Effect = ReadFlows | SendBundle | Disconnect | Later | WriteZones | SecureBridge | NamePrefixes | Answer

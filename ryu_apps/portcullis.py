@@ -26,6 +26,9 @@ from ryu_apps.facts import GraceOver
 from ryu_apps.http import StatusPages
 from ryu_apps.ovsdb import OvsdbClient, TlsFiles
 from ryu_apps.policy_watch import PolicyWatch
+from ryu_apps.reports.reporter import Reporter
+from ryu_apps.reports.reports import ReportSettings
+from ryu_apps.reports.sinks import SinkUnknown
 from ryu_apps.worker import Worker, end_of_process
 
 LOG = logging.getLogger(__name__)
@@ -62,7 +65,8 @@ class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
         if not settings.policy:
             sys.exit("portcullis: --portcullis-policy DIR is needed: the directory of policy YAML")
         remotes = tuple(dict.fromkeys(settings.ovsdb))
-        self.worker = Worker(Engine(EngineSettings(remotes, tuple(settings.uplink), tuple(settings.bridge))))
+        engine = Engine(EngineSettings(remotes, tuple(settings.uplink), tuple(settings.bridge)))
+        self.worker = Worker(engine, _reporter(engine, settings))
         self.worker.databases = {remote: OvsdbClient(remote, self.worker.put, tls=_tls(settings)) for remote in remotes}
         self.watch = PolicyWatch(Path(settings.policy), self.worker.put)
         kwargs["wsgi"].register(StatusPages, {"worker": self.worker, "watch": self.watch})
@@ -105,6 +109,13 @@ class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
     def on_flows(self, event: Any) -> None:  # noqa: ANN401
         """A part of a bridge's flows."""
         self.worker.switches.heard_flows(event.msg)
+
+
+def _reporter(engine: Engine, settings: Any) -> Reporter:  # noqa: ANN401 (oslo.config's)
+    try:
+        return Reporter(engine, ReportSettings(rate=settings.log_rate), settings.log)
+    except SinkUnknown as error:
+        sys.exit(f"portcullis: --portcullis-log: {error}")
 
 
 def _tls(settings: Any) -> TlsFiles | None:  # noqa: ANN401 (oslo.config's)

@@ -19,14 +19,18 @@ from ryu_apps.facts import (
     Disconnect,
     Effect,
     Fact,
+    FlowsCounted,
+    FlowsRead,
     Later,
     NamePrefixes,
     ReadFlows,
+    Report,
     SecureBridge,
     SendBundle,
     WriteZones,
 )
 from ryu_apps.ovsdb import OvsdbClient
+from ryu_apps.reports.reporter import Reporter
 from ryu_apps.status import Status, status_of, troubles
 from ryu_apps.switches import Switches
 
@@ -52,8 +56,9 @@ def end_of_process(doing: str) -> NoReturn:
 class Worker:
     """Holds the queue between those who hear and the engine, and tells those who wait when something has changed."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, reporter: Reporter | None = None) -> None:
         self.engine = engine
+        self.reporter = reporter or Reporter(engine)
         self.switches = Switches(self.put)
         self.databases: Mapping[str, OvsdbClient] = {}
         self.status: Status = status_of(engine)
@@ -62,17 +67,28 @@ class Worker:
         self._busy = False
         self._changed = hub.Event()
 
-    def put(self, fact: Fact) -> None:
+    def put(self, fact: Fact | Report) -> None:
         """Take a fact from whoever heard it; returns at once."""
+        if isinstance(fact, Report):
+            self.reporter.put(fact)
+            return
+        if isinstance(fact, FlowsRead):
+            self.reporter.put(FlowsCounted(fact.dpid, fact.session, fact.entries))
         self._queue.put(fact)
 
     def start(self) -> None:
         """Begin; returns at once."""
+        self.reporter.start(self._carry_out, end_of_process)
         hub.spawn(self._run)
 
     def wait_for_change(self, timeout: float) -> None:
         """Return when a batch has been handled, or after ``timeout`` seconds."""
         self._changed.wait(timeout)
+
+    @property
+    def waiting(self) -> int:
+        """Facts that wait to be handled."""
+        return int(self._queue.qsize())
 
     @property
     def idle(self) -> bool:

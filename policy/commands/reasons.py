@@ -8,6 +8,7 @@ from functools import cached_property
 
 from policy.commands.live import LiveVnic, everybody
 from policy.commands.output import counted
+from policy.flows.audits import audited
 from policy.flows.cookies import Builtin, Drop, Kind, Reason, is_ours, reason
 from policy.flows.identity import NOBODY, Members, identify
 from policy.flows.rules import NumberedRule, numbered
@@ -91,7 +92,7 @@ class Reasons:
                 text = "written by another version of Portcullis"
                 return Why(cookie, text, explained=False)
             return Why(cookie, "not ours: no flow of Portcullis", ours=False, explained=False)
-        if found.kind is Kind.RULE:
+        if found.kind in (Kind.RULE, Kind.AUDIT):
             return self._rule(cookie, found)
         if found.kind is Kind.IDENTITY:
             return self._identity(cookie, found)
@@ -126,13 +127,14 @@ class Reasons:
                 return "the pipeline's own: leads from table to table", None
 
     def _rule(self, cookie: int, found: Reason) -> Why:
-        entry = self._rules.get(found.number)
+        audit = found.kind is Kind.AUDIT
+        entry = (self._audits if audit else self._rules).get(found.number)
         if entry is None:
             text = f"a rule that is not in this policy (number {found.number:#010x}): is another revision in force?"
             return Why(cookie, text, explained=False, kind=found.kind)
         rule = entry.rule
         text = (
-            f"rule {entry.name}: {rule.verdict.value}, tier {entry.policy.tier.label}, "
+            f"{'audit of ' if audit else ''}rule {entry.name}: {rule.verdict.value}, tier {entry.policy.tier.label}, "
             f"{rule.place.file}:{rule.place.line}"
         )
         return Why(cookie, text, kind=found.kind, rule=entry)
@@ -140,6 +142,10 @@ class Reasons:
     @cached_property
     def _rules(self) -> Mapping[int, NumberedRule]:
         return {entry.number: entry for entry in numbered(self.document)}
+
+    @cached_property
+    def _audits(self) -> Mapping[int, NumberedRule]:
+        return {entry.number: entry for entry in audited(self.document)}
 
     def _identity(self, cookie: int, found: Reason) -> Why:
         if found.number == NOBODY:

@@ -35,6 +35,7 @@ class Kind(enum.IntEnum):
     LEARNED = 9  # a MAC behind an uplink, written by the switch; number: 0
     BUILTIN = 10  # a built-in rule; number: Builtin
     DROP = 11  # a refusal that has a name; number: Drop
+    AUDIT = 12  # a rule of a policy in audit, which only tells; number: digest of its name
 
 
 class Builtin(enum.IntEnum):
@@ -86,7 +87,7 @@ class Reason:
             return f"drop:{Drop(self.number).label}"
         if self.kind is Kind.DEFAULT:
             return "default:ingress" if self.number else "default:egress"
-        if self.kind in (Kind.RULE, Kind.IDENTITY):
+        if self.kind in (Kind.RULE, Kind.IDENTITY, Kind.AUDIT):
             return f"{self.kind.name.lower()}:{self.number:#010x}"
         return f"{self.kind.name.lower()}:{self.number}"
 
