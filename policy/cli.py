@@ -11,6 +11,7 @@ import click
 
 from policy.commands.blast_radius import blast_radius
 from policy.commands.check import check
+from policy.commands.counters import counters
 from policy.commands.diff import diff
 from policy.commands.explain import explain
 from policy.commands.import_ import import_
@@ -58,7 +59,9 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _command in (init, import_, check, test, explain, matrix, diff, lint, blast_radius, report, run, status, topology):
+for _command in (
+    init, import_, check, test, explain, matrix, diff, lint, blast_radius, report, run, status, counters, topology,
+):  # fmt: skip
     cli.add_command(_command)
 
 

@@ -118,7 +118,8 @@ class GraceOver:
 class Punted:
     """A copy of a packet that a flow has decided about and that is to be told or answered.
 
-    ``cookie`` is the flow's, ``side`` the side that decided. ``src_vnic`` and ``dst_vnic`` are the conntrack zones of
+    ``cookie`` is the flow's, ``side`` the side that decided, ``reply`` true if the packet goes against the direction of
+    its connection. ``src_vnic`` and ``dst_vnic`` are the conntrack zones of
     the firewalled vNIC that has sent the packet and of the one that is to receive it; 0: none, or not found out yet.
     ``vlan`` is the network, ``in_port`` the OpenFlow port by which the packet came in, ``uplink`` the number of the
     uplink if that is one (else 0). ``frame`` has no VLAN tag.
@@ -128,6 +129,7 @@ class Punted:
     session: int
     cookie: int
     side: Side
+    reply: bool
     src_vnic: int
     dst_vnic: int
     vlan: int
@@ -154,7 +156,7 @@ class MetersCounted:
     dropped: tuple[tuple[int, int], ...]
 
 
-# What is reported to the operator and changes nothing that is enforced.
+# What is reported to the operator and changes nothing that is enforced: `ryu_apps.reports` hears it, not the engine.
 Report = Punted | FlowsCounted | MetersCounted
 
 Fact = (
@@ -251,4 +253,4 @@ class Answer:
     frame: bytes
 
 
-Effect = ReadFlows | SendBundle | Disconnect | Later | WriteZones | SecureBridge | NamePrefixes
+Effect = ReadFlows | SendBundle | Disconnect | Later | WriteZones | SecureBridge | NamePrefixes | Answer

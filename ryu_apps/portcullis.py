@@ -26,6 +26,9 @@ from ryu_apps.facts import GraceOver
 from ryu_apps.http import StatusPages
 from ryu_apps.ovsdb import OvsdbClient, TlsFiles
 from ryu_apps.policy_watch import PolicyWatch
+from ryu_apps.reports.reporter import Reporter
+from ryu_apps.reports.reports import ReportSettings
+from ryu_apps.reports.sinks import SinkUnknown
 from ryu_apps.worker import Worker, end_of_process
 
 LOG = logging.getLogger(__name__)
@@ -63,7 +66,8 @@ class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
             sys.exit("portcullis: --portcullis-policy DIR is needed: the directory of policy YAML")
         remotes = tuple(dict.fromkeys(settings.ovsdb))
         where = tuple(settings.uplink), tuple(settings.bridge)
-        self.worker = Worker(Engine(EngineSettings(remotes, *where, audit=settings.audit)))
+        engine = Engine(EngineSettings(remotes, *where, audit=settings.audit))
+        self.worker = Worker(engine, _reporter(engine, settings))
         self.worker.databases = {remote: OvsdbClient(remote, self.worker.put, tls=_tls(settings)) for remote in remotes}
         self.watch = PolicyWatch(Path(settings.policy), self.worker.put)
         kwargs["wsgi"].register(StatusPages, {"worker": self.worker, "watch": self.watch})
@@ -116,6 +120,13 @@ class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
     def on_packet(self, event: Any) -> None:  # noqa: ANN401
         """A copy of a packet."""
         self.worker.switches.heard_packet(event.msg)
+
+
+def _reporter(engine: Engine, settings: Any) -> Reporter:  # noqa: ANN401 (oslo.config's)
+    try:
+        return Reporter(engine, ReportSettings(settings.log_rate, learning=settings.audit), settings.log)
+    except SinkUnknown as error:
+        sys.exit(f"portcullis: --portcullis-log: {error}")
 
 
 def _tls(settings: Any) -> TlsFiles | None:  # noqa: ANN401 (oslo.config's)

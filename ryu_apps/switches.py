@@ -172,8 +172,11 @@ class Switches:
         connection.entries, connection.meters, connection.most_meters = [], {}, 0
         self._post(connection, message)
 
-    def count(self) -> None:
-        """Ask all bridges what their flows that somebody counts have counted, and what their meters have dropped."""
+    def count(self) -> int:
+        """Ask all bridges what their flows that somebody counts have counted, and what their meters have dropped.
+
+        Tells how many were asked.
+        """
         for connections in self._connections.values():
             connection = connections[-1]
             datapath = connection.datapath
@@ -187,6 +190,7 @@ class Switches:
             connection.counting = {request.xid: kind for request, kind in requests.items()}
             connection.counted, connection.dropped = [], []
             self._post(connection, message)
+        return len(self._connections)
 
     def send(self, effect: SendBundle) -> None:
         """Send a bundle, up to its closing. It is committed when the switch has confirmed that, without complaint.
@@ -383,8 +387,8 @@ class Switches:
             return
         self._emit(
             Punted(
-                message.datapath.id, connection.number, copy.cookie, copy.side, copy.src_vnic, copy.dst_vnic,
-                copy.vlan, copy.in_port, copy.uplink, copy.frame,
+                message.datapath.id, connection.number, copy.cookie, copy.side, copy.reply, copy.src_vnic,
+                copy.dst_vnic, copy.vlan, copy.in_port, copy.uplink, copy.frame,
             )
         )  # fmt: skip
 

@@ -17,17 +17,22 @@ from policy import collector
 from policy.flows.tables import TABLES
 from ryu_apps.engine import Engine
 from ryu_apps.facts import (
+    Answer,
     Disconnect,
     Effect,
     Fact,
+    FlowsCounted,
+    FlowsRead,
     Later,
     NamePrefixes,
     ReadFlows,
+    Report,
     SecureBridge,
     SendBundle,
     WriteZones,
 )
 from ryu_apps.ovsdb import OvsdbClient
+from ryu_apps.reports.reporter import Reporter
 from ryu_apps.status import Status, status_of, troubles
 from ryu_apps.switches import Switches
 from topology.ports import Topology
@@ -54,8 +59,9 @@ def end_of_process(doing: str) -> NoReturn:
 class Worker:
     """Holds the queue between those who hear and the engine, and tells those who wait when something has changed."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, reporter: Reporter | None = None) -> None:
         self.engine = engine
+        self.reporter = reporter or Reporter(engine)
         self.switches = Switches(self.put)
         self.databases: Mapping[str, OvsdbClient] = {}
         self._status: Status | None = None
@@ -66,17 +72,32 @@ class Worker:
         self._busy = False
         self._changed = hub.Event()
 
-    def put(self, fact: Fact) -> None:
+    def put(self, fact: Fact | Report) -> None:
         """Take a fact from whoever heard it; returns at once."""
+        if isinstance(fact, Report):
+            self.reporter.put(fact)
+            return
+        if isinstance(fact, FlowsRead):
+            self.reporter.put(FlowsCounted(fact.dpid, fact.session, fact.entries))
         self._queue.put(fact)
 
     def start(self) -> None:
         """Begin; returns at once."""
+        self.reporter.start(self._carry_out, end_of_process)
         hub.spawn(self._run)
+
+    def count(self, seconds: float) -> None:
+        """Have the switches' counters read; returns when all that are connected have told, or after ``seconds``."""
+        self.reporter.wait_counted(self.switches.count, seconds)
 
     def wait_for_change(self, timeout: float) -> None:
         """Return when a batch has been handled, or after ``timeout`` seconds."""
         self._changed.wait(timeout)
+
+    @property
+    def waiting(self) -> int:
+        """Facts that wait to be handled."""
+        return int(self._queue.qsize())
 
     @property
     def idle(self) -> bool:
@@ -128,6 +149,7 @@ class Worker:
     def _carry_out(self, effect: Effect) -> None:
         carry: Mapping[type, Callable[[Any], None]] = {
             ReadFlows: self.switches.read,
+            Answer: self.switches.answer,
             SendBundle: self._send,
             Disconnect: self._disconnect,
             Later: self._later,

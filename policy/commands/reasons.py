@@ -92,7 +92,7 @@ class Reasons:
                 text = "written by another version of Portcullis"
                 return Why(cookie, text, explained=False)
             return Why(cookie, "not ours: no flow of Portcullis", ours=False, explained=False)
-        if found.kind is Kind.RULE:
+        if found.kind in (Kind.RULE, Kind.AUDIT):
             return self._rule(cookie, found)
         if found.kind is Kind.IDENTITY:
             return self._identity(cookie, found)
@@ -127,13 +127,14 @@ class Reasons:
                 return "the pipeline's own: leads from table to table", None
 
     def _rule(self, cookie: int, found: Reason) -> Why:
+        audit = found.kind is Kind.AUDIT
         entry = self._rules.get(found.number)
-        if entry is None:
+        if entry is None or bool(entry.audit) is not audit:
             text = f"a rule that is not in this policy (number {found.number:#010x}): is another revision in force?"
             return Why(cookie, text, explained=False, kind=found.kind)
         rule = entry.rule
         text = (
-            f"rule {entry.name}: {rule.verdict.value}, tier {entry.policy.tier.label}, "
+            f"{'audit of ' if audit else ''}rule {entry.name}: {rule.verdict.value}, tier {entry.policy.tier.label}, "
             f"{rule.place.file}:{rule.place.line}"
         )
         return Why(cookie, text, kind=found.kind, rule=entry)

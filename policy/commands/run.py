@@ -101,6 +101,13 @@ _RYU_ARGUMENTS = f"{__name__}.ryu_arguments"
 @click.option(
     "--audit", is_flag=True, help="Only look: what no rule decides is logged and ALLOWED, not denied."
 )
+@click.option(
+    "--log",
+    multiple=True,
+    metavar="PLACE",
+    help="Where decisions and drops are logged, a line of JSON each: file:PATH, syslog, syslog:unix:PATH, "
+    "syslog:HOST:PORT or stdout. Repeatable.",
+)
 @click.option("--verbose", is_flag=True, help="Log more, for debugging.")
 @click.option("--dry-run", is_flag=True, help="Print the command instead of becoming it.")
 @click.pass_context
@@ -114,6 +121,7 @@ def run(
     status_port: int,
     config_file: Path | None,
     audit: bool,
+    log: tuple[str, ...],
     verbose: bool,
     dry_run: bool,
 ) -> None:
@@ -144,6 +152,7 @@ def run(
         *(f"--portcullis-ovsdb={remote}" for remote in ovsdb),
         *(f"--portcullis-uplink={name}" for name in uplink),
         *(["--portcullis-audit"] if audit else []),
+        *(f"--portcullis-log={place}" for place in log),
         *(f"--portcullis-bridge={name}" for name in bridge),
         f"--ofp-listen-host={address}",
         f"--ofp-tcp-listen-port={port}",

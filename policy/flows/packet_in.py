@@ -22,13 +22,15 @@ _HEAD = 24
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """``cookie`` is that of the flow that decided. ``side`` is the side that did; it means something for rules only.
+    """``cookie`` is that of the flow that decided, ``side`` the side that did; ``reply`` tells that the packet goes
+    against the direction of its connection. Both mean something for rules only.
 
     ``src_vnic`` and ``dst_vnic`` are numbers of vNICs, ``uplink`` is that of an uplink (0: none). ``frame`` has no tag.
     """
 
     cookie: int
     side: Side
+    reply: bool
     src_vnic: int
     dst_vnic: int
     vlan: int
@@ -56,7 +58,8 @@ def decode_packet_in(message: bytes) -> Copy:
         raise WireError("a packet-in without a reason") from None
     side = Side.INGRESS if part(f.WHY_SIDE) else Side.EGRESS
     frame = message[end + 2 :]
-    return Copy(why, side, part(f.SRC_VNIC), part(f.DST_VNIC), part(f.VLAN), in_port, part(f.UPLINK_IN), frame)
+    vnics = part(f.SRC_VNIC), part(f.DST_VNIC)
+    return Copy(why, side, bool(part(f.REPLY)), *vnics, part(f.VLAN), in_port, part(f.UPLINK_IN), frame)
 
 
 def _metadata(data: bytes) -> tuple[dict[int, int], int]:

@@ -63,7 +63,7 @@ def number(world: World, name: str) -> int:
 def test_a_rejected_packet_is_told_whole_with_its_vnics_and_its_rule(real, world):
     frame = syn(22)
     why = cookie(Kind.RULE, number(world, "p/#1"))
-    assert told(real, frame) == Copy(why, Side.INGRESS, 111, 112, 10, 11, 0, bytes(frame))
+    assert told(real, frame) == Copy(why, Side.INGRESS, False, 111, 112, 10, 11, 0, bytes(frame))
 
 
 def test_what_comes_by_an_uplink_names_it_and_bears_no_tag(real, world):
@@ -71,7 +71,7 @@ def test_what_comes_by_an_uplink_names_it_and_bears_no_tag(real, world):
     frame = Ether(src=OUT, dst=ME) / Dot1Q(vlan=10) / inside
     copy = told(real, frame, into=OUTSIDE)
     why = cookie(Kind.RULE, number(world, "p/#1"))
-    assert copy == Copy(why, Side.INGRESS, 0, 111, 10, OUTSIDE, OUTSIDE, bytes(Ether(src=OUT, dst=ME) / inside))
+    assert copy == Copy(why, Side.INGRESS, False, 0, 111, 10, OUTSIDE, OUTSIDE, bytes(Ether(src=OUT, dst=ME) / inside))
 
 
 def test_a_logged_connection_is_told_once_for_each_side_that_logs_it(real, world):
