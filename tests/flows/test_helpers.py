@@ -10,13 +10,14 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
 
 from policy.flows import fields as f
 from policy.flows.packet import ACK, Packet
 from policy.flows.tracker import Tracker
-from policy.flows.walk import Flows, walk
 from policy.model import Document, Rule, Verdict
-from tests.flows.frames import frame, tag_of
+from tests.flows.frames import frame, network_layer, tag_of
 from tests.flows.packets import answer, ip, later, unreachable
 from tests.flows.real import Real
 from tests.flows.worlds import OUTSIDE, PLACES, World, cidrs, document, mac_of, policy, rule, who
@@ -219,6 +220,30 @@ def test_a_bounce_over_ipv6_is_stopped(real):
     assert not talk.passes(*talk.data(True))
 
 
+def spoken(talk: Talk, control: Packet, speaker: str, words: str) -> None:
+    """Whatever one end says on the control connection."""
+    message = later(control) if speaker == talk.client else replace(answer(control), tcp_flags=ACK, icmp_id=7)
+    macs = {"src": mac_text(message.eth_src), "dst": mac_text(message.eth_dst)}
+    talk.real.send(*place_of(speaker), bytes(Ether(**macs) / network_layer(message) / Raw(f"{words}\r\n".encode())))
+
+
+def mac_text(number: int) -> str:
+    return number.to_bytes(6, "big").hex(":")
+
+
+@pytest.mark.parametrize("speaker", ["web-1", "db-1"])
+@pytest.mark.parametrize("form", ["PORT {}", "227 Entering Passive Mode ({}).", "EPRT |2|{}|50123|"])
+def test_nobody_can_open_ports_of_the_other_end(real, speaker, form):
+    """An end that announces a port of the other's, in words that are its own to say or not: no way to that port."""
+    talk = Talk(real, FTP, "web-1", "db-1", 6 if "EPRT" in form else 4)
+    control = talk.control()
+    other = "db-1" if speaker == "web-1" else "web-1"
+    address = talk.address(other)
+    where = address if talk.family == 6 else f"{address.replace('.', ',')},{HIGH >> 8},{HIGH & 255}"
+    spoken(talk, control, speaker, form.format(where))
+    assert not talk.passes(speaker, talk.packet(speaker, other, 6, 40001, HIGH))
+
+
 def test_ftp_at_another_port_is_not_understood_by_the_userspace_datapath(real):
     talk = Talk(real, document(policy("p", helped("tcp/2121", "ftp"))), "web-1", "db-1")
     control = talk.control(2121)
@@ -296,11 +321,9 @@ def test_any_with_a_helped_service_in_one_rule_helps_that_service_alone(real, ac
     assert talk.opens(*talk.data(active)) is True
 
 
-def test_the_walker_knows_nothing_of_announcements_without_conntracks_help():
-    """The model itself: an announcement on a connection that was committed without a helper is mere text."""
-    world = World(FTP)
+def test_the_model_of_conntrack_reads_only_what_a_helper_was_set_for():
+    """An announcement on a connection that was committed without a helper is mere text."""
     first = replace(ip("10.0.0.1", "10.0.0.3", 6), tcp_src=40000, tcp_dst=21)
-    tracker = Tracker().commit(1, first)
-    tracker, _ = tracker.look(1, replace(first, tcp_flags=ACK, announces=(first.ipv4_src, HIGH)))
-    assert not tracker.awaited
-    assert not walk(Flows(world.tables["left"].values()), first, 99).sent
+    announcement = replace(first, tcp_flags=ACK, announces=(first.ipv4_src, HIGH))
+    assert not Tracker().commit(1, first).look(1, announcement)[0].awaited
+    assert Tracker().commit(1, first, helper="ftp").look(1, announcement)[0].awaited
