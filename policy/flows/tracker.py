@@ -60,7 +60,7 @@ class Known(NamedTuple):
     parent: Opening | None = None
 
 
-class Awaited(NamedTuple):
+class Expected(NamedTuple):
     """Connections that were announced, from any port."""
 
     zone: int
@@ -79,7 +79,7 @@ class Tracker:
     """
 
     connections: Mapping[tuple[int, Opening], Known] = field(default_factory=dict)
-    awaited: Mapping[Awaited, tuple[Opening, int]] = field(default_factory=dict)
+    expected: Mapping[Expected, tuple[Opening, int]] = field(default_factory=dict)
     known: frozenset[int] | None = None
     sctp_ports: bool = False
 
@@ -105,7 +105,7 @@ class Tracker:
             return self._with(zone, found, known)._listening(zone, found, packet, reply), _says_of(state, found, known)
         if not _may_open(packet, opening):
             return self, _says(INVALID)
-        expected = self.awaited.get(_awaited(zone, opening))
+        expected = self.expected.get(_expected(zone, opening))
         if expected is not None:
             parent, mark = expected
             return self, _says(f.CT_TRK | f.CT_NEW | f.CT_REL, parent) | {f.CT_MARK.name: mark}
@@ -119,7 +119,7 @@ class Tracker:
         if (zone, opening) in self.connections or (zone, opening.reverse()) in self.connections:
             return self
         # A connection that was announced keeps its parent's mark, whatever it is to be given.
-        parent, mark = self.awaited.get(_awaited(zone, opening), (None, mark))
+        parent, mark = self.expected.get(_expected(zone, opening), (None, mark))
         made = self._with(zone, opening, Known(mark=mark, helper=helper, parent=parent))
         return made._listening(zone, opening, packet, False)
 
@@ -168,8 +168,8 @@ class Tracker:
             listener, port = opening.reverse() if reply else opening, packet.announces[1]
         else:
             return self
-        key = Awaited(zone, opening.family, opening.protocol, listener.destination, listener.source, port)
-        return replace(self, awaited={**self.awaited, key: (opening, known.mark)})
+        key = Expected(zone, opening.family, opening.protocol, listener.destination, listener.source, port)
+        return replace(self, expected={**self.expected, key: (opening, known.mark)})
 
 
 def ends(packet: Packet) -> tuple[int, int, int]:
@@ -201,9 +201,9 @@ def _may_open(packet: Packet, opening: Opening) -> bool:
     return True
 
 
-def _awaited(zone: int, opening: Opening) -> Awaited:
+def _expected(zone: int, opening: Opening) -> Expected:
     family, protocol, source, destination, _, port, _ = opening
-    return Awaited(zone, family, protocol, source, destination, port)
+    return Expected(zone, family, protocol, source, destination, port)
 
 
 def _says_of(state: int, opening: Opening, known: Known) -> dict[str, int]:
