@@ -253,6 +253,13 @@ def test_what_is_said_is_heard(real, family):
     assert real.send(*place_of("db-1"), first).keys() == {place_of("web-1")}
 
 
+@pytest.mark.parametrize(("family", "words"), [(4, "EPRT |1|10.0.0.1|50123|"), (6, "PORT 10,0,0,1,195,203")])
+def test_what_the_userspace_datapath_does_not_read_opens_nothing(real, family, words):
+    talk = Talk(real, FTP, "web-1", "db-1", family)
+    spoken(talk, talk.control(), "web-1", words)
+    assert not talk.passes("db-1", talk.packet("db-1", "web-1", 6, 20, HIGH))
+
+
 def told(address: str) -> str:
     """An address as FTP tells it, over IPv4 with the port."""
     return address if ":" in address else f"{address.replace('.', ',')},{HIGH >> 8},{HIGH & 255}"
