@@ -27,6 +27,7 @@ DROPS: Mapping[Drop, str] = {
     Drop.CONTROL_SOURCE: "a source address that may speak only the protocols by which a host gets an address",
     Drop.NO_PASSAGE: "a packet that nothing lets pass",
     Drop.ROUTED_DISCOVERY: "neighbour or router discovery that a router passed on from elsewhere",
+    Drop.UNHELPED: "a connection agreed on over another one that no rule with a helper allows, or to a port below 1024",
 }
 
 

@@ -69,6 +69,7 @@ class Drop(enum.IntEnum):
     CONTROL_SOURCE = 9
     NO_PASSAGE = 10
     ROUTED_DISCOVERY = 11
+    UNHELPED = 12
 
     @property
     def label(self) -> str:

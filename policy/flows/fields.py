@@ -104,7 +104,7 @@ IP_TTL = _nxm(29, "ip_ttl", 8, "number", "time to live, hop limit", "ip", maskab
 # Conntrack (filled in by a ct action) and conjunctions. The original-direction tuple needs ct_state=+trk-inv beside it.
 CONJ_ID = _nxm(37, "conj_id", 32, "hex", "the conjunction that matched", maskable=False)
 CT_STATE = _nxm(105, "ct_state", 32, "ct_state", "what conntrack says of the packet")
-CT_MARK = _nxm(107, "ct_mark", 32, "number", "1: the connection is remembered (committed), 0: it is not")
+CT_MARK = _nxm(107, "ct_mark", 32, "number", "of the connection: 1 it is remembered, 3 and its opener is here")
 CT_NW_PROTO = _nxm(119, "ct_nw_proto", 8, "number", "protocol of the connection", "tracked", maskable=False)
 CT_NW_SRC = _nxm(120, "ct_nw_src", 32, "ipv4", "who opened the IPv4 connection", "ipv4", "tracked")
 CT_NW_DST = _nxm(121, "ct_nw_dst", 32, "ipv4", "whom the IPv4 connection was opened to", "ipv4", "tracked")
@@ -141,12 +141,21 @@ WHY_KIND = _part(10, 0, 7, "why_kind", "what the controller is told: the kind of
 WHY_SIDE = _part(10, 8, 8, "why_side", "what the controller is told: 0 egress, 1 ingress")
 AUDIT = _part(10, 16, 23, "audit", "which policy in audit is asked, from 1, in the order in which they are walked")
 FRESH = _part(10, 9, 9, "fresh", "1: the first packet of its connection")
+HELPED_EGRESS = _part(10, 10, 10, "helped_egress", "1: the egress side allows it with a helper, or has no say")
+HELPED_INGRESS = _part(10, 11, 11, "helped_ingress", "1: the ingress side allows it with a helper, or has no say")
+EXPECTED = _part(10, 12, 12, "expected", "1: of a connection that a helper expected")
+RULE = _part(11, 0, 31, "rule", "number of the rule that allows it, if that has services with a helper", "hex")
 
 FIELDS: dict[str, Field] = {value.name: value for value in list(vars().values()) if isinstance(value, Field)}
 
 # ct_state bits: ovs-fields(7).
 CT_NEW, CT_EST, CT_REL, CT_RPL, CT_INV, CT_TRK = 1, 2, 4, 8, 16, 32
 CT_FLAGS = {"new": CT_NEW, "est": CT_EST, "rel": CT_REL, "rpl": CT_RPL, "inv": CT_INV, "trk": CT_TRK}
+
+# Bits of a connection's ct_mark. `MARK_OURS` is in every one: conntrack calls a connection new until it has been
+# answered, and the mark tells its first packet from the others. `MARK_OPENER`: the vNIC whose zone it is opened it. A
+# connection that a helper expected has the mark of the one over which it was agreed on.
+MARK_OURS, MARK_OPENER = 1, 2
 
 # Ethernet types and the no-tag and any-tag values of VLAN_VID.
 IPV4_TYPE, ARP_TYPE, IPV6_TYPE = 0x0800, 0x0806, 0x86DD

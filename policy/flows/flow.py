@@ -78,10 +78,13 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Remember the connection in the zone that `fields.ZONE` holds, with mark 1: from now on it is not new to us.
+    """Remember the connection in the zone that `fields.ZONE` holds, with this mark (`fields.MARK_OURS` and others).
 
-    Conntrack calls a connection new until it has been answered; the mark tells its first packet from the others.
+    ``helper``: one of `policy.model.HELPERS`, which from now on listens to what the two ends say; or None.
     """
+
+    mark: int
+    helper: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,15 +16,12 @@ from policy.flows.flow import (
     IPV4,
     IPV6,
     Action,
-    Commit,
     Condition,
     Flow,
     Learn,
     Load,
     Move,
     OutputTo,
-    Pop,
-    Push,
     Resubmit,
     Track,
     ct_state,
@@ -35,7 +32,8 @@ from policy.flows.flow import (
     prefix_conditions,
 )
 from policy.flows.identity import FLOODED
-from policy.flows.rules import ALLOWED, next_table
+from policy.flows.related import related_flows
+from policy.flows.rules import ALLOWED, HELPED, next_table
 from policy.flows.services import TRACKED
 from policy.flows.tables import audits_table, tier_table
 from policy.flows.telling import drop, drop_of_stranger, first_packets, tell, tell_once
@@ -109,6 +107,7 @@ def fixed_flows(builtins: Builtins, *, audit: bool = False) -> Iterator[Flow]:
     yield from _neighbour_discovery()
     yield from _track()
     yield from _judge()
+    yield from related_flows()
     yield from _allowed()
     yield from _switch()
     yield from _arrive(builtins)
@@ -202,31 +201,6 @@ def _neighbour_discovery() -> Iterator[Flow]:
 
 def _judge() -> Iterator[Flow]:
     yield flow("RELATED", 0, (), (Resubmit("JUDGE"),), PIPE)
-    # An ICMP error is dressed as the packet of the connection that travels the same way, and judged like that one.
-    families = (
-        (IPV4, f.IPV4_SRC, f.IPV4_DST, f.CT_NW_SRC, f.CT_NW_DST, 32),
-        (IPV6, f.IPV6_SRC, f.IPV6_DST, f.CT_IPV6_SRC, f.CT_IPV6_DST, 128),
-    )
-    for family, source, destination, opener, opened, bits in families:
-        for flags, first, second in (("+rel-rpl+trk-inv", opener, opened), ("+rel+rpl+trk-inv", opened, opener)):
-            yield flow(
-                "RELATED",
-                100,
-                match(family, ct_state(flags)),
-                (
-                    Push(source),
-                    Push(destination),
-                    Move(first, source, bits),
-                    Move(second, destination, bits),
-                    Load(f.SRC_ID, 0),
-                    Load(f.DST_ID, 0),
-                    *LOOK_UP,
-                    Pop(destination),
-                    Pop(source),
-                    Resubmit("JUDGE"),
-                ),
-                cookie(Kind.BUILTIN, Builtin.RELATED_ERRORS),
-            )
     ahead = (Move(f.SRC_ID, f.FROM_ID, 32), Move(f.DST_ID, f.TO_ID, 32))
     against = (Move(f.DST_ID, f.FROM_ID, 32), Move(f.SRC_ID, f.TO_ID, 32))
     own, first_tuple, fresh = Load(f.TUPLE, 0), Load(f.TUPLE, 1), Load(f.FRESH, 1)
@@ -255,7 +229,10 @@ def _judge() -> Iterator[Flow]:
 
 
 def _sides() -> Iterator[Flow]:
-    """Who judges: the opener's egress policy, then the other's ingress policy, of those vNICs that are here."""
+    """Who judges: the opener's egress policy, then the other's ingress policy, of those vNICs that are here.
+
+    A side that is not here has nothing against a helper.
+    """
     here, away = 1, 0
     for leaves, arrives, reply, first in (
         (here, here, None, Side.EGRESS),
@@ -265,9 +242,11 @@ def _sides() -> Iterator[Flow]:
         (away, here, 1, Side.EGRESS),
     ):
         tests = [exact(f.LEAVES, leaves), exact(f.ARRIVES, arrives)]
+        absent: tuple[Action, ...] = ()
         if reply is not None:
             tests.append(exact(f.REPLY, reply))
-        yield flow("SIDE", 100, match(tests), _asks(first), PIPE)
+            absent = (Load(HELPED[Side.INGRESS if first is Side.EGRESS else Side.EGRESS], 1),)
+        yield flow("SIDE", 100, match(tests), (*absent, *_asks(first)), PIPE)
     both = match(exact(f.LEAVES, here), exact(f.ARRIVES, here))
     yield flow("OTHER_SIDE", 100, both, _asks(Side.INGRESS), PIPE)
     yield flow("OTHER_SIDE", 0, (), (Resubmit("ALLOWED"),), PIPE)
@@ -294,8 +273,6 @@ def _judge_fragments(forgotten: Condition, fresh: Action, as_opening: tuple[Acti
 def _allowed() -> Iterator[Flow]:
     yield flow("ALLOWED", 100, match(ct_state("+trk-inv"), exact(f.FRESH, 1)), (Resubmit("OPENS"),), PIPE)
     yield flow("ALLOWED", 90, match(ct_state("+trk-inv")), (Resubmit("OUT"),), PIPE)
-    for family in (IPV4, IPV6):
-        yield flow("COMMIT", 100, match(family), (Commit(), Resubmit("OUT")), PIPE)
     invalid = ct_state("+inv+trk")
     yield flow("ALLOWED", 100, match(invalid, exact(f.REPLY, 0)), (Load(f.OK_FORWARD, 1),), PIPE)
     yield flow("ALLOWED", 100, match(invalid, exact(f.REPLY, 1)), (Load(f.OK_BACKWARD, 1),), PIPE)

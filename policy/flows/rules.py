@@ -15,12 +15,13 @@ from policy.flows.cookies import Kind, cookie, numbers
 from policy.flows.flow import Action, Conjunction, Flow, Load, Resubmit, exact, flow, match
 from policy.flows.identity import Identities, enforcers, matching
 from policy.flows.services import Conditions, service_conditions
-from policy.flows.tables import audit_table, audits_table, tier_table
+from policy.flows.tables import audit_table, audits_table, helped_table, tier_table
 from policy.flows.telling import tell, tell_once
 from policy.model import Document, Groups, Policy, Rule, Side, Tier, Verdict
 
 # Where a packet goes on that one side allows.
 ALLOWED = {Side.EGRESS: "OTHER_SIDE", Side.INGRESS: "ALLOWED"}
+HELPED = {Side.EGRESS: f.HELPED_EGRESS, Side.INGRESS: f.HELPED_INGRESS}
 # How many times the flows of a conjunction a rule may take to be written out.
 WRITTEN_OUT = 2
 
@@ -99,8 +100,23 @@ def rule_flows(
         # Of what passes only the first packet of a connection is told; of what is stopped, everything.
         stops = rule.verdict in (Verdict.DENY, Verdict.REJECT)
         actions = (*(tell if stops else tell_once)(Kind.RULE, entry.number, side), *actions)
+    helps = rule.verdict is Verdict.ALLOW and bool(rule.helpers)
+    if helps:
+        actions = (Load(f.RULE, entry.number), Resubmit(helped_table(side)), *actions)
+    met = False
     for tests, action in _combine(dimensions, entry.number, actions):
+        met = True
         yield flow(table, priority, match(tests), action, mark)
+    if met and helps:
+        yield from _helped_flows(entry, side)
+
+
+def _helped_flows(entry: NumberedRule, side: Side) -> Iterator[Flow]:
+    """Which of an allowing rule's connections have a helper: flows that are not counted as the rule's own."""
+    this = exact(f.RULE, entry.number)
+    helped = service_conditions(term for term in entry.rule.terms if term.helper is not None)
+    for tests in helped or ():
+        yield flow(helped_table(side), 100, match(this, tests), (Load(HELPED[side], 1),), cookie(Kind.PIPELINE))
 
 
 def audit_flows(policies: int) -> Iterator[Flow]:

@@ -64,6 +64,11 @@ def audit_table(side: Side) -> str:
     return f"{side.name}_AUDIT"
 
 
+def helped_table(side: Side) -> str:
+    """The name of the table that knows which services of an allowing rule have a helper, for one side."""
+    return f"{side.name}_HELPED"
+
+
 _TELL, _TELL_ONCE = "TELL", "TELL_ONCE"
 _Declaration = tuple[str, str, tuple[Field, ...], tuple[str, ...], tuple[str, ...], str]
 
@@ -75,7 +80,8 @@ def _judging(side: Side, allowed: str) -> Iterator[_Declaration]:
     for tier in Tier:
         following = tier_table(side, Tier(tier + 1)) if tier is not Tier.BASELINE else default
         purpose = f"Rules of tier {tier.label} at the vNIC that {who}."
-        yield tier_table(side, tier), purpose, _SERVICE, (allowed, following, _TELL, _TELL_ONCE), (), "to the next tier"
+        jumps = (allowed, following, _TELL, _TELL_ONCE, helped_table(side))
+        yield tier_table(side, tier), purpose, _SERVICE, jumps, (), "to the next tier"
     yield default, f"No tier has decided the {side.value}.", (), (allowed, _TELL, _TELL_ONCE), (), "drop"
 
 
@@ -194,9 +200,10 @@ _DECLARED: list[_Declaration] = [
     ),
     (
         "RELATED",
-        "Back from conntrack. An ICMP error gets the identities of the connection it belongs to.",
-        (f.ETH_TYPE, f.CT_STATE),
-        ("SRC_ID", "DST_ID", "JUDGE"),
+        "Back from conntrack. An ICMP error gets the identities of the connection it belongs to, a connection that a "
+        "helper expected those of the one over which it was agreed on.",
+        (f.ETH_TYPE, f.CT_STATE, f.IP_PROTO, f.TCP_DST, f.UDP_DST),
+        ("SRC_ID", "DST_ID", "JUDGE", _TELL),
         (),
         "to JUDGE",
     ),
@@ -233,9 +240,10 @@ _DECLARED: list[_Declaration] = [
     *_judging(Side.INGRESS, "ALLOWED"),
     (
         "ALLOWED",
-        "Everybody here who has a say allows it. A new connection is committed to the zone that the packet visited.",
-        (f.CT_STATE, f.FRESH, f.REPLY),
-        ("OPENS", "OUT"),
+        "Everybody here who has a say allows it; what a helper expected, they must allow with a helper. A new "
+        "connection is committed to the zone that the packet visited.",
+        (f.CT_STATE, f.FRESH, f.REPLY, f.EXPECTED, f.HELPED_EGRESS, f.HELPED_INGRESS),
+        ("OPENS", "OUT", _TELL),
         (),
         "drop: no answer, no passage",
     ),
@@ -247,7 +255,14 @@ _DECLARED: list[_Declaration] = [
         (),
         "drop: nobody's connection",
     ),
-    ("COMMIT", "A new connection is remembered.", (f.ETH_TYPE,), ("OUT",), (), "drop: conntrack follows IP only"),
+    (
+        "COMMIT",
+        "A new connection is remembered; a helper listens to it if everybody here who has a say wants that.",
+        (f.ETH_TYPE, f.IP_PROTO, f.LEAVES, f.CT_MARK, f.EXPECTED, f.HELPED_EGRESS, f.HELPED_INGRESS),
+        ("OUT",),
+        (),
+        "drop: conntrack follows IP only",
+    ),
     (
         "PAIR",
         "Protocols without conntrack: everybody must agree whether it is an opening packet or a reply.",
@@ -343,6 +358,17 @@ _DECLARED: list[_Declaration] = [
         (),
         (),
         "nobody is told",
+    ),
+    *(
+        (
+            helped_table(side),
+            f"Subroutine: is it one of the services with a helper of the rule that allows the {side.value}?",
+            (*_SERVICE, f.RULE),
+            (),
+            (),
+            "no helper",
+        )
+        for side in Side
     ),
 ]
 

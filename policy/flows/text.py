@@ -122,8 +122,8 @@ def action_text(action: Action) -> str:
             return table
         case Track(table):
             return f"ct(zone)->{table}"
-        case Commit():
-            return "ct(commit,zone,ct_mark:=1)"
+        case Commit(mark, helper):
+            return f"ct(commit,zone,ct_mark:={mark}{f',helper={helper}' if helper else ''})"
         case Limit(meter):
             return f"limit({meter_text(meter)})"
         case Punt(meter):

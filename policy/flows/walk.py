@@ -241,8 +241,8 @@ class _Walker:
                 self.visit(table, passage)
             case Track(table):
                 self.track(table, passage)
-            case Commit():
-                self.tracker = self.tracker.commit(values[f.ZONE.name], self.now(values))
+            case Commit(mark, helper):
+                self.tracker = self.tracker.commit(values[f.ZONE.name], self.now(values), mark, helper)
             case Limit():
                 pass  # One packet alone is within every limit.
             case Punt():

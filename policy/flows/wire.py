@@ -192,8 +192,12 @@ def _bits(field: Field, bits: int | None = None) -> int:
     return field.offset << 6 | (bits or field.bits) - 1
 
 
-# Inside a commit: set_field 1 -> ct_mark, as OpenFlow 1.4 writes it.
-_MARK_IT = struct.pack("!HHII4x", 25, 16, f.CT_MARK.oxm_class << 16 | f.CT_MARK.oxm_field << 9 | 4, 1)
+# A helper is named by the port that its protocol has with IANA (ovs-actions(7), ct, alg).
+_HELPER_PORTS = {None: 0, "ftp": 21, "tftp": 69}
+_BY_HELPER_PORT = {port: helper for helper, port in _HELPER_PORTS.items()}
+# Inside a commit: set_field -> ct_mark, as OpenFlow 1.4 writes it. The mark itself is its second but last word.
+_SET_MARK = struct.Struct("!HHII4x")
+_CT_MARK = f.CT_MARK.oxm_class << 16 | f.CT_MARK.oxm_field << 9 | 4
 
 
 @lru_cache(maxsize=65536)
@@ -213,9 +217,10 @@ def _encode_action(action: Action) -> bytes:
         case Track(table):
             zone = struct.pack("!IH", _name(f.ZONE), _bits(f.ZONE))
             return _nicira(CT, struct.pack("!H", 0) + zone + struct.pack("!B3xH", TABLES[table].number, 0))
-        case Commit():
+        case Commit(mark, helper):
             zone = struct.pack("!IH", _name(f.ZONE), _bits(f.ZONE))
-            return _nicira(CT, struct.pack("!H", 1) + zone + struct.pack("!B3xH", 0xFF, 0) + _MARK_IT)
+            way = struct.pack("!B3xH", 0xFF, _HELPER_PORTS[helper])
+            return _nicira(CT, struct.pack("!H", 1) + zone + way + _SET_MARK.pack(25, 16, _CT_MARK, mark))
         case Punt(meter):
             # nicira-ext.h, struct nx_action_controller2: property 5 is the meter
             return _nicira(CONTROLLER2, struct.pack("!6xHHI", 5, 8, meter))
@@ -320,11 +325,13 @@ def _decode_nicira(subtype: int, body: bytes) -> Action:
         return Resubmit(table.name)
     if subtype == CT:
         flags, zone, bits, number, alg = struct.unpack_from("!HIHB3xH", body)
-        if zone != _name(f.ZONE) or bits != _bits(f.ZONE) or alg:
+        if zone != _name(f.ZONE) or bits != _bits(f.ZONE):
             raise WireError("ct action of another shape")
-        if flags == 1 and number == 0xFF and body[14:] == _MARK_IT:
-            return Commit()
-        if flags == 0 and number in BY_NUMBER and not any(body[14:]):
+        if flags == 1 and number == 0xFF and alg in _BY_HELPER_PORT and len(body) == 14 + _SET_MARK.size:
+            mark = _SET_MARK.unpack_from(body, 14)[3]
+            if body[14:] == _SET_MARK.pack(25, 16, _CT_MARK, mark):
+                return Commit(mark, _BY_HELPER_PORT[alg])
+        if flags == 0 and number in BY_NUMBER and not alg and not any(body[14:]):
             return Track(BY_NUMBER[number].name)
         raise WireError("ct action of another shape")
     if subtype == OUTPUT_REG:

@@ -76,7 +76,7 @@ actions = st.one_of(
     headers_to_stack.map(Pop),
     st.sampled_from(list(TABLES)).map(Resubmit),
     st.sampled_from(list(TABLES)).map(Track),
-    st.just(Commit()),
+    st.builds(Commit, st.integers(0, 2**32 - 1), st.sampled_from((None, "ftp", "tftp"))),
     ports.map(Output),
     parts.map(OutputTo),
     st.builds(
@@ -294,8 +294,12 @@ IN_RYU = {
     "resubmit": (Resubmit("SWITCH"), parser.NXActionResubmitTable(table_id=TABLES["SWITCH"].number)),
     "track": (Track("RELATED"), parser.NXActionCT(0, "reg1", bits(0, 16), TABLES["RELATED"].number, 0, [])),
     "commit": (
-        Commit(),
-        parser.NXActionCT(1, "reg1", bits(0, 16), 255, 0, [parser.OFPActionSetField(ct_mark=1)]),
+        Commit(3),
+        parser.NXActionCT(1, "reg1", bits(0, 16), 255, 0, [parser.OFPActionSetField(ct_mark=3)]),
+    ),
+    "commit with a helper": (
+        Commit(1, "ftp"),
+        parser.NXActionCT(1, "reg1", bits(0, 16), 255, 21, [parser.OFPActionSetField(ct_mark=1)]),
     ),
     "conjunction": (Conjunction(0x12345678, 1, 3), parser.NXActionConjunction(1, 3, 0x12345678)),
     "output to a register": (OutputTo(f.OUT_PORT), parser.NXActionOutputReg(bits(16, 16), "reg1", 0xFFFF)),
