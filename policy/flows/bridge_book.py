@@ -61,6 +61,9 @@ class BridgeBook:
         self._vnics: dict[int, VnicPort] = {}
         self._owners: dict[Place, int] = {}
         self._wide: dict[int, VnicPort] = {}
+        # Zones of vNICs with addresses that are in the identities only by what encloses them: another port of the same
+        # vNIC says otherwise about its addresses, and counts.
+        self._strays: set[int] = set()
         self._zones: dict[str, int] = {}
         self._shut: dict[int, IsolatedPort] = {}
         self._uplinks: tuple[UplinkPort, ...] = ()
@@ -173,6 +176,7 @@ class BridgeBook:
             if self._owners.get((port.vnic.scope, prefix)) == zone:
                 del self._owners[port.vnic.scope, prefix]
         self._wide.pop(zone, None)
+        self._strays.discard(zone)
         if self._zones.get(port.vnic.id) == zone:
             del self._zones[port.vnic.id]
         del self._blocks[port.vlan, block_of(port)][zone]
@@ -209,6 +213,7 @@ class BridgeBook:
             moved.update(self._owners[place] for place in changed if place in self._owners)
             if changed:
                 moved.update(self._wide)
+                moved.update(self._strays)
 
     def _find_identities(self, identities: Identities, moved: set[int]) -> tuple[Numbers, Numbers]:
         """The identities that the addresses of this bridge's vNICs can have; and with those of flooded packets."""
@@ -220,6 +225,10 @@ class BridgeBook:
             vnic = self._vnics[zone].vnic
             groups = identities.of_vnic[vnic.id]
             own = {identities.at(vnic.scope, prefix) for prefix in vnic.addresses}
+            if any((vnic.scope, prefix) not in identities.blocks for prefix in vnic.addresses):
+                self._strays.add(zone)
+            else:
+                self._strays.discard(zone)
             self._reach[zone] = frozenset(own), frozenset(groups | shared for shared in identities.flooded[vnic.scope])
         opening = inside.union(*(own for own, _ in self._reach.values()))
         meant = opening.union(*(arriving for _, arriving in self._reach.values()))
