@@ -58,7 +58,7 @@ def groups(result: Mapping[str, Any]) -> Iterator[tuple[str, list[Bar]]]:
         longest = max(values.values(), default=0)
         for size in sorted({size for size, _ in values}):
             bars = [
-                Bar(name, scaled(value, longest), shown(value, row.unit))
+                Bar(name, scaled(value, longest), shown(value, row.unit).replace("µ", "u"))  # the font has no mu
                 for (of, name), value in values.items()
                 if of == size
             ]

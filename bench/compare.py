@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,14 +26,17 @@ from bench import control, dataplane
 from bench.chart import draw
 from bench.goals import judge
 from bench.ovn_peer import Ovn
-from bench.peer import Bridge, Peer
+from bench.ovsdb import OvsdbError
+from bench.peer import Bridge, Peer, TrafficError
 from bench.portcullis_peer import Portcullis
-from bench.table import goals_table, markdown, tables
+from bench.table import goals_table, inserted, markdown, tables
 from bench.workload import workload
 from mininet_scenarios.lab import Lab
-from mininet_scenarios.lab.shell import run
+from mininet_scenarios.lab.controller import ControllerError
+from mininet_scenarios.lab.shell import CommandError, run
 
 FILE_WIDTH = 130
+FAILURE_LENGTH = 500
 PEERS: dict[str, type[Peer]] = {peer.name: peer for peer in (Bridge, Ovn, Portcullis)}
 
 
@@ -49,32 +53,43 @@ class Form:
     dataplane_up_to: int
 
 
-SHORT = Form((50, 200), changes=10, cuts=3, restarts=1, rounds=8, dataplane_up_to=50)
-LONG = Form((50, 200, 1000), changes=20, cuts=5, restarts=3, rounds=12, dataplane_up_to=200)
+SHORT = Form((50, 200), changes=20, cuts=3, restarts=3, rounds=10, dataplane_up_to=50)
+LONG = Form((50, 200, 1000), changes=20, cuts=5, restarts=5, rounds=20, dataplane_up_to=200)
+
+# What a peer may fail with; the others are measured all the same.
+FAILURES = (CommandError, ControllerError, TrafficError, OvsdbError, OSError, ValueError)
 
 
-def at_size(size: int, names: list[str], form: Form, console: Console) -> dict[str, Any]:
-    """Everything at one number of vNICs, by peer."""
+def at_size(size: int, names: list[str], form: Form, console: Console) -> tuple[dict[str, Any], list[str]]:
+    """Everything at one number of vNICs, by peer; and what failed, in words."""
     work = workload(size)
     found: dict[str, Any] = {}
+    failed: list[str] = []
     with ExitStack() as stack:
-        peers = []
+        peers: list[Peer] = []
         for name in names:
             began = time.monotonic()
+            if size > form.dataplane_up_to:
+                stack.close()  # even an idle switch with a thousand ports takes from the next one's processors
+                peers.clear()
             lab = stack.enter_context(Lab())
             peer = PEERS[name](lab, work)
             stack.callback(peer.close)
-            found[name] = _controlled(peer, form)
-            peers.append(peer)
+            try:
+                found[name] = _controlled(peer, form)
+                peers.append(peer)
+            except FAILURES as error:
+                failed.append(f"{name} with {size} vNICs: {type(error).__name__}: {str(error)[:FAILURE_LENGTH]}")
+                console.print(failed[-1], style="red", markup=False)
             console.print(f"{name} with {size} vNICs: {time.monotonic() - began:.0f} s", style="dim")
-        if size <= form.dataplane_up_to:
+        if size <= form.dataplane_up_to and peers:
             began = time.monotonic()
-            base = Bridge.name if Bridge.name in names else names[0]
+            base = Bridge.name if Bridge.name in found else peers[0].name
             plane = dataplane.measured(peers, form.rounds, dataplane.Effort(), base)
             for name, values in plane.items():
                 found[name]["data plane"] = values
             console.print(f"data plane with {size} vNICs: {time.monotonic() - began:.0f} s", style="dim")
-    return found
+    return found, failed
 
 
 def _controlled(peer: Peer, form: Form) -> dict[str, Any]:
@@ -123,11 +138,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", help="numbers of vNICs, such as 50,200")
     parser.add_argument("--peers", default=",".join(PEERS), help="default: %(default)s")
-    parser.add_argument("--long", action="store_true", help="with 1,000 vNICs, and more of everything; about an hour")
+    parser.add_argument("--long", action="store_true", help="with 1,000 vNICs, and more of everything")
     parser.add_argument("--changes", type=int, metavar="COUNT", help="repetitions of each change")
     parser.add_argument("--rounds", type=int, metavar="COUNT", help="rounds of the data plane")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--markdown", type=Path, metavar="FILE")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="between the marks of a page, if it has them")
     parser.add_argument("--chart", type=Path, metavar="FILE.png")
     options = parser.parse_args()
     form = LONG if options.long else SHORT
@@ -140,9 +155,10 @@ def main() -> None:
     if not console.is_terminal:
         console = Console(width=FILE_WIDTH)
     began = time.monotonic()
-    result: dict[str, Any] = {"machine": machine(), "form": form.__dict__, "sizes": {}}
+    result: dict[str, Any] = {"machine": machine(), "form": form.__dict__, "sizes": {}, "failed": []}
     for size in form.sizes:
-        result["sizes"][str(size)] = at_size(size, names, form, console)
+        result["sizes"][str(size)], failed = at_size(size, names, form, console)
+        result["failed"] += failed
     result["seconds"] = round(time.monotonic() - began)
     result["goals"] = judge(result)
     for table in (*tables(result), goals_table(result["goals"])):
@@ -151,9 +167,12 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
     if options.markdown:
-        options.markdown.write_text(markdown(result))
+        page = options.markdown.read_text() if options.markdown.exists() else ""
+        options.markdown.write_text(inserted(page, markdown(result)))
     if options.chart:
         draw(result, options.chart)
+    if result["failed"]:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -35,13 +35,17 @@ def cut(kind: str) -> Callable[[Found], Value]:
     return lambda found: in_milliseconds(found["cuts"][kind])
 
 
-def of_steady(figure: str) -> Callable[[Found], Value]:
-    # Lost packets add up over all changes, of stalls the longest counts.
-    combine: Callable[..., float] = sum if figure == "lost" else max
-    scale = 1 if figure == "lost" else 1e3
-    return lambda found: combine(each["steady"][figure] for each in found["changes"].values()) * scale
+def lost(kinds: Iterable[str]) -> Callable[[Found], Value]:
+    """Packets of the steady stream that were lost during these kinds of changes, together."""
+    return lambda found: sum(found["changes"][kind]["steady"]["lost"] for kind in kinds)
 
 
+def _stall(kinds: Iterable[str]) -> Callable[[Found], Value]:
+    return lambda found: max(found["changes"][kind]["steady"]["stall"] for kind in kinds) * 1e3
+
+
+# Changes of what is allowed; and those of a port, which keep the switch itself busy, whoever controls it.
+POLICY_CHANGES, PORT_CHANGES = ("rule", "member", "address"), ("port",)
 CHANGES = {"rule": "one rule changed", "member": "label or group member", "address": "address added", "port": "port up"}
 
 CONTROL: tuple[Row, ...] = (
@@ -62,8 +66,10 @@ CONTROL: tuple[Row, ...] = (
     Row("rule gone, until TCP is cut", "ms", cut("tcp")),
     Row("rule gone, until UDP to the server is cut", "ms", cut("udp")),
     Row("rule gone, until UDP pushed by the server is cut", "ms", cut("push")),
-    Row("steady stream during changes: lost", "packets", of_steady("lost")),
-    Row("… longest stall", "ms", of_steady("stall")),
+    Row("steady stream, rules, labels, addresses change: lost", "packets", lost(POLICY_CHANGES)),
+    Row("… longest stall", "ms", _stall(POLICY_CHANGES)),
+    Row("steady stream, a port comes and goes: lost", "packets", lost(PORT_CHANGES)),
+    Row("… longest stall", "ms", _stall(PORT_CHANGES)),
     Row("steady stream, control plane killed: lost", "packets", lambda f: max(each["lost"] for each in f["restarts"])),
     Row("… longest stall", "ms", lambda f: max(each["stall"] for each in f["restarts"]) * 1e3),
     Row("… until all is in force again", "s", lambda f: median(each["seconds"] for each in f["restarts"])),

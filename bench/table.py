@@ -10,6 +10,7 @@ from rich.table import Table
 from bench.goals import Verdict
 from bench.rows import CONTROL, PLANE, advantage, shown, value_of
 
+BEGIN, END = "<!-- generated: comparison -->", "<!-- end -->"
 OURS, THEIRS = "portcullis", "ovn"
 
 
@@ -53,6 +54,15 @@ def markdown(result: Mapping[str, Any]) -> str:
         rule = ["---", *("---:" for _ in heading[1:])]
         parts.append("\n".join("| " + " | ".join(cells) + " |" for cells in (heading, rule, *rows)))
     return "\n\n".join(parts) + "\n"
+
+
+def inserted(page: str, text: str) -> str:
+    """A page with the text between its marks, in place of what was there; a page without marks becomes the text."""
+    head, mark, rest = page.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not mark or not end:
+        return text
+    return f"{head}{mark}\n\n{text}\n{end}{tail}"
 
 
 def _table(cells: Sequence[Sequence[str]]) -> Table:
