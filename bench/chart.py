@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
-
 from bench.rows import CONTROL, PLANE, shown, value_of
 
 COLOURS = {"bridge": "#9aa0a6", "ovn": "#d98324", "portcullis": "#2a6fb0"}
@@ -74,6 +72,8 @@ def scaled(value: float, longest: float) -> float:
 
 def draw(result: Mapping[str, Any], path: Path) -> None:
     """Write the picture."""
+    from PIL import Image, ImageDraw, ImageFont  # only `make bench` installs it
+
     every = list(groups(result))
     height = 2 * MARGIN + 40 + sum(len(bars) * BAR + GAP for _, bars in every)
     image = Image.new("RGB", (WIDTH, height), "white")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.figures import summary
-from bench.peer import PATIENCE, PROBE_PORT, STEADY_PORT, Peer, now, seconds_between
+from bench.peer import PATIENCE, PROBE_PORT, STEADY_PORT, Peer, now, seconds_between, threads_seconds
 from bench.workload import LEFT, RIGHT, SECOND_ADDRESS, THIRD
 from mininet_scenarios.lab.controller import ControllerError
 
@@ -195,9 +195,9 @@ def restarts(peer: Peer, repetitions: int) -> list[dict[str, Any]]:
 
 def idle(peer: Peer) -> float:
     """Processor time of the control plane when nothing happens: seconds per second."""
-    before = peer.processor_times()
+    before = sum(map(threads_seconds, peer.pids()))
     time.sleep(IDLE)
-    return _used(peer, before) / IDLE
+    return (sum(map(threads_seconds, peer.pids())) - before) / IDLE
 
 
 def stop_streams(peer: Peer) -> None:

@@ -18,10 +18,10 @@ from typing import Any
 
 from bench.ovsdb import Ovsdb
 from bench.workload import REAL, RIGHT, SECOND_ADDRESS, THIRD, Vm, Workload
+from mininet_scenarios.guest import ROOT
 from mininet_scenarios.lab import Lab, LiveGuest, Ovs
 from mininet_scenarios.lab.shell import ip, run
 
-TRAFFIC = Path(__file__).with_name("traffic.py")
 # How long anything may take to come into force before the measurement is given up, in seconds.
 PATIENCE = 60.0
 
@@ -36,7 +36,8 @@ class Player:
     def __init__(self, guest: LiveGuest) -> None:
         self.guest = guest
         self._process = subprocess.Popen(
-            ["ip", "netns", "exec", guest.namespace, sys.executable, "-S", str(TRAFFIC)],
+            ["ip", "netns", "exec", guest.namespace, sys.executable, "-S", "-m", "bench.traffic", guest.namespace],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

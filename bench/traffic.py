@@ -3,8 +3,6 @@
 It needs nothing but the standard library, so that it starts at once. Every request is answered by one line. Times are
 nanoseconds of the machine's clock (CLOCK_REALTIME), which all guests share; arrivals of UDP packets are stamped by the
 kernel (SO_TIMESTAMPNS), so it does not matter when this process gets to run.
-
-A numbered packet is 18 bytes, number, time of sending and padding: with Ethernet's headers and checksum a frame of 64.
 """
 
 import json
@@ -12,33 +10,15 @@ import os
 import socket
 import struct
 import sys
-import threading
 import time
-from array import array
-from collections.abc import Callable
 from typing import Any
 
-PACKET = struct.Struct("!qq2x")
+from bench.packets import PACKET, Arrivals, Sender, in_thread
+
 STAMP = struct.Struct("@qq")
 SO_TIMESTAMPNS = 35
 LOOK_AGAIN = 0.002
 BULK = bytes(65536)
-
-
-class Arrivals:
-    """What has come from one sender: number, time of sending and of arrival of each packet."""
-
-    def __init__(self) -> None:
-        self.numbers = array("q")
-        self.sent = array("q")
-        self.came = array("q")
-
-    def note(self, data: bytes, now: int) -> None:
-        """A packet arrived."""
-        number, sent = PACKET.unpack(data[: PACKET.size])
-        self.numbers.append(number)
-        self.sent.append(sent)
-        self.came.append(now)
 
 
 class Traffic:
@@ -51,9 +31,9 @@ class Traffic:
 
     def serve(self, echo: int, accept: int, sink: int) -> dict[str, Any]:
         """Serve UDP echo, TCP that closes at once, and TCP that swallows all."""
-        _in_thread(_echo, self._udp("", echo))
-        _in_thread(_accept_and_close, _listener(accept))
-        _in_thread(_accept_and_swallow, _listener(sink))
+        in_thread(_echo, self._udp("", echo))
+        in_thread(_accept_and_close, _listener(accept))
+        in_thread(_accept_and_swallow, _listener(sink))
         return {}
 
     def answer_once(self, port: int) -> dict[str, Any]:
@@ -62,7 +42,7 @@ class Traffic:
             self._sockets.pop("once").close()
         sock = self._sockets["once"] = self._udp("", port)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        _in_thread(lambda: sock.sendto(*sock.recvfrom(100)))
+        in_thread(lambda: sock.sendto(*sock.recvfrom(100)))
         return {}
 
     def receive(self, name: str, port: int) -> dict[str, Any]:
@@ -97,7 +77,7 @@ class Traffic:
             _, peer = sock.recvfrom(100)
             self._senders[name] = Sender(rate, lambda packet: sock.sendto(packet, peer))
 
-        _in_thread(go)
+        in_thread(go)
         return {}
 
     def talk(self, name: str, host: str, port: int, rate: float) -> dict[str, Any]:
@@ -120,7 +100,7 @@ class Traffic:
                     if len(data) == PACKET.size:
                         arrivals.note(data, time.time_ns())
 
-        _in_thread(go)
+        in_thread(go)
         return {}
 
     def first_after(self, name: str, time_ns: int, timeout: float) -> dict[str, Any]:
@@ -159,29 +139,8 @@ class Traffic:
         return {"sent": self._senders[name].number}
 
     def tally(self, name: str, first: int, end: int) -> dict[str, Any]:
-        """Of the packets `first` up to `end`: how many never came, and the longest stall, in seconds.
-
-        A stall is how long packets that were sent did not arrive: from the sending of the first packet after the one
-        that arrived last, to the next arrival. So a sender that pauses makes none.
-        """
-        arrivals = self._arrivals[name]
-        times = {
-            number: (sent, came)
-            for number, sent, came in zip(arrivals.numbers, arrivals.sent, arrivals.came, strict=True)
-            if first <= number < end
-        }
-        longest, missing_since = 0, 0
-        previous: int | None = None
-        for number in sorted(times):
-            sent, came = times[number]
-            if previous is not None and number > previous + 1:
-                # The missing packet was sent no earlier than its forerunner.
-                missing_since = times[previous][0]
-                longest = max(longest, came - missing_since)
-            else:
-                longest = max(longest, came - sent)
-            previous = number
-        return {"lost": end - first - len(times), "stall": longest / 1e9, "received": len(times)}
+        """What became of the packets `first` up to `end` of a stream."""
+        return self._arrivals[name].tally(first, end)
 
     def blast(self, host: str, port: int, seconds: float, source_port: int) -> dict[str, Any]:
         """64-byte frames as fast as one process can, over one conversation that has been answered once."""
@@ -272,39 +231,7 @@ class Traffic:
                 if len(data) == PACKET.size:
                     arrivals.note(data, _stamp(extra))
 
-        _in_thread(go)
-
-
-class Sender:
-    """Sends numbered packets at a rate, in a thread; late packets are sent at once, none is left out."""
-
-    def __init__(self, rate: float, send: Callable[[bytes], object]) -> None:
-        self.number = 0
-        self._rate = rate
-        self._send = send
-        self._running = True
-        self._thread = _in_thread(self._go)
-
-    def stop(self) -> int:
-        """End it; how many were sent."""
-        self._running = False
-        self._thread.join()
-        return self.number
-
-    def _go(self) -> None:
-        began = time.monotonic()
-        while self._running:
-            due = int((time.monotonic() - began) * self._rate)
-            while self.number < due:
-                try:
-                    self._send(PACKET.pack(self.number, time.time_ns()))
-                except ConnectionRefusedError:
-                    pass  # an ICMP error for an earlier one; this one was not sent, but it counts as lost
-                except OSError:  # closed, or a TCP connection whose buffer is full: the packet is lost
-                    if not self._running:
-                        return
-                self.number += 1
-            time.sleep(max(0.0, began + (self.number + 1) / self._rate - time.monotonic()))
+        in_thread(go)
 
 
 def _stamp(extra: list[tuple[int, int, bytes]]) -> int:
@@ -313,12 +240,6 @@ def _stamp(extra: list[tuple[int, int, bytes]]) -> int:
             seconds, nanoseconds = STAMP.unpack(data[: STAMP.size])
             return int(seconds * 1_000_000_000 + nanoseconds)
     return time.time_ns()
-
-
-def _in_thread(what: Callable[..., None], *arguments: object) -> threading.Thread:
-    thread = threading.Thread(target=what, args=arguments, daemon=True)
-    thread.start()
-    return thread
 
 
 def _listener(port: int) -> socket.socket:
@@ -343,7 +264,7 @@ def _accept_and_close(listener: socket.socket) -> None:
 def _accept_and_swallow(listener: socket.socket) -> None:
     while True:
         sock, _ = listener.accept()
-        _in_thread(_swallow, sock)
+        in_thread(_swallow, sock)
 
 
 def _swallow(sock: socket.socket) -> None:

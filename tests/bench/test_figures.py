@@ -4,12 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.chart import Bar, groups, scaled
 from bench.dataplane import passes
 from bench.figures import median_of_ratios, percentile, quietest, summary
 from bench.goals import judge
+from bench.packets import PACKET, Arrivals
 from bench.rows import Row, advantage, in_milliseconds, shown, value_of
 from bench.table import BEGIN, END, inserted, lines, markdown
-from bench.traffic import PACKET, Arrivals, Traffic
+from bench.traffic import Traffic
 
 ROUNDS = [{"bridge": 2.0, "ovn": 3.0}, {"bridge": 4.0, "ovn": 8.0}, {"bridge": 1.0, "ovn": 2.5}]
 
@@ -151,6 +153,23 @@ def test_markdown_has_every_table():
     text = markdown(whole)
     assert text.startswith("ovs 3.1.0; 3 s in all.\n")
     assert "| 50 vNICs | bridge | ovn | portcullis | better than OVN |\n| --- | ---: |" in text
+
+
+def test_bars_are_logarithmic_over_three_powers_of_ten():
+    assert scaled(100.0, 100.0) == 1.0
+    assert scaled(10.0, 100.0) == pytest.approx(2 / 3)
+    assert scaled(0.01, 100.0) == scaled(0.0, 100.0) == 0.0
+
+
+def test_bars_of_all_sizes_share_a_measure_and_what_never_ends_has_none():
+    small, large = result(50)["sizes"]["50"], result(1000)["sizes"]["1000"]
+    large["portcullis"]["flows"] = 10_000
+    small["ovn"]["cuts"]["tcp"] = [None]
+    bars = dict(groups({"sizes": {"50": small, "1000": large}}))
+    assert [bar.peer for bar in bars["flows of the bridge, 50 vNICs"]] == ["bridge", "ovn", "portcullis"]
+    assert bars["flows of the bridge, 1,000 vNICs"][2].length == 1.0
+    assert bars["flows of the bridge, 50 vNICs"][2] == Bar("portcullis", pytest.approx(1 / 3), "100")
+    assert [bar.peer for bar in bars["rule gone, until TCP is cut, 50 vNICs"]] == ["portcullis"]
 
 
 def test_a_page_keeps_what_is_around_the_marks():
