@@ -79,17 +79,24 @@ def at_size(size: int, names: list[str], form: Form, console: Console) -> tuple[
                 found[name] = _controlled(peer, form)
                 peers.append(peer)
             except FAILURES as error:
-                failed.append(f"{name} with {size} vNICs: {type(error).__name__}: {str(error)[:FAILURE_LENGTH]}")
-                console.print(failed[-1], style="red", markup=False)
+                failed.append(_said(f"{name} with {size} vNICs", error, console))
             console.print(f"{name} with {size} vNICs: {time.monotonic() - began:.0f} s", style="dim")
         if size <= form.dataplane_up_to and peers:
             began = time.monotonic()
             base = Bridge.name if Bridge.name in found else peers[0].name
-            plane = dataplane.measured(peers, form.rounds, dataplane.Effort(), base)
-            for name, values in plane.items():
-                found[name]["data plane"] = values
+            try:
+                for name, values in dataplane.measured(peers, form.rounds, dataplane.Effort(), base).items():
+                    found[name]["data plane"] = values
+            except FAILURES as error:
+                failed.append(_said(f"data plane with {size} vNICs", error, console))
             console.print(f"data plane with {size} vNICs: {time.monotonic() - began:.0f} s", style="dim")
     return found, failed
+
+
+def _said(what: str, error: Exception, console: Console) -> str:
+    text = f"{what}: {type(error).__name__}: {str(error)[:FAILURE_LENGTH]}"
+    console.print(text, style="red", markup=False)
+    return text
 
 
 def _controlled(peer: Peer, form: Form) -> dict[str, Any]:

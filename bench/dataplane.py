@@ -62,6 +62,7 @@ def measured(peers: Sequence[Peer], rounds: int, effort: Effort, base: str) -> d
             "connections per second": max(each["connections per second"] for each in mine),
             "trip p50": min(each["trip p50"] for each in mine),
             "trip p99": min(each["trip p99"] for each in mine),
+            "trips lost": sum(each["trips lost"] for each in mine),
             "rounds": [each[name] for each in found],
         }
     return result
@@ -86,15 +87,16 @@ def one_round(peer: Peer, effort: Effort) -> dict[str, float]:
     connection = (threads_seconds(switch) - before) / effort.connections
 
     bulk = left.ask("bulk", host=host, port=SERVED["sink"], seconds=effort.bulk_seconds)
-    trips = left.ask("round_trips", host=host, port=SERVED["echo"], count=effort.trips)["seconds"]
+    trips = left.ask("round_trips", host=host, port=SERVED["echo"], count=effort.trips)
     return {
         "packet": packet,
         "packets per second": arrived / sent["seconds"],
         "connection": connection,
         "connections per second": effort.connections / took["seconds"],
         "throughput": bulk["bytes_per_second"],
-        "trip p50": percentile(trips, 0.50),
-        "trip p99": percentile(trips, 0.99),
+        "trip p50": percentile(trips["seconds"], 0.50),
+        "trip p99": percentile(trips["seconds"], 0.99),
+        "trips lost": trips["lost"],
     }
 
 

@@ -33,8 +33,9 @@ class TrafficError(Exception):
 class Player:
     """A guest's traffic process (`traffic.py`), in the guest's namespace."""
 
-    def __init__(self, guest: LiveGuest) -> None:
+    def __init__(self, guest: LiveGuest, peer: str) -> None:
         self.guest = guest
+        self.peer = peer
         self._process = subprocess.Popen(
             ["ip", "netns", "exec", guest.namespace, sys.executable, "-S", "-m", "bench.traffic", guest.namespace],
             env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -59,10 +60,10 @@ class Player:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise TrafficError(f"{self.guest.name}: the traffic process ended")
+            raise TrafficError(f"{self.peer}, {self.guest.name}: the traffic process ended")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise TrafficError(f"{self.guest.name}: {answer['error']}")
+            raise TrafficError(f"{self.peer}, {self.guest.name}: {answer['error']}")
         return answer
 
     def close(self) -> None:
@@ -150,7 +151,7 @@ class Peer:
             )
             if name == THIRD:
                 guest.add_address(f"{SECOND_ADDRESS}/8")
-            self.players[name] = Player(guest)
+            self.players[name] = Player(guest, self.name)
         self.players[RIGHT].ask("serve", **SERVED)
 
     def guest_ids(self, vm: Vm) -> dict[str, str | None]:

@@ -93,6 +93,7 @@ PLANE: tuple[Row, ...] = (
     Row("… relative to the plain bridge, median", "x", _plane("throughput ratio"), more_is_better=True),
     Row("round trip p50, quietest", "µs", _plane("trip p50", 1e6)),
     Row("round trip p99, quietest", "µs", _plane("trip p99", 1e6)),
+    Row("round trips without an answer, all rounds", "", _plane("trips lost")),
 )
 
 
