@@ -34,6 +34,7 @@ from typing import Any
 
 from policy import collector
 from policy.flows import wire
+from policy.flows.meters import HIGHEST_METER
 from policy.load import Loader
 from policy.model import Document
 from ryu_apps.engine import Engine, EngineSettings
@@ -181,7 +182,7 @@ class Switches:
                 waiting.append(BundleDone(bundle.dpid, bundle.session, bundle.serial))
             for effect in effects:
                 if isinstance(effect, ReadFlows):
-                    waiting.append(FlowsRead(effect.dpid, effect.session, ()))
+                    waiting.append(FlowsRead(effect.dpid, effect.session, (), {}, HIGHEST_METER))
                 elif isinstance(effect, WriteZones):
                     written = {uuid: {ZONE_KEY: str(zone)} for uuid, zone in effect.zones}
                     waiting.append(self.row_change(written))

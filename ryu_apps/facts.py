@@ -7,7 +7,7 @@ is gone is recognised and dropped.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from policy.errors import Problem
 from policy.flows.flow import Flow
@@ -58,8 +58,8 @@ class FlowsRead:
     dpid: int
     session: int
     entries: tuple[Installed, ...]
-    meters: Mapping[int, Meter | None] = field(default_factory=dict)
-    most_meters: int = 0
+    meters: Mapping[int, Meter | None]
+    most_meters: int
 
 
 @dataclass(frozen=True, slots=True)

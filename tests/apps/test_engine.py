@@ -161,7 +161,7 @@ def test_news_of_old_sessions_and_of_what_nobody_asked_for_are_ignored():
     before = dict(world.switches[1].flows)
     for session in (now - 1, now, now + 1, 0):
         world.facts += [
-            FlowsRead(1, session, ()),
+            FlowsRead(1, session, (), {}, 0),
             ReadFailed(1, session, "no"),
             BundleDone(1, session, 99),
             BundleRefused(1, session, 99, "no"),
