@@ -28,7 +28,7 @@ PARALLEL := -n 2 --dist loadfile
 # More words for pytest: make live ARGS="-k stream -x"
 ARGS ?=
 
-.PHONY: help setup system demo test lint types unit live golden fuzz bench bench-analysis clean distclean
+.PHONY: help setup system demo test lint types unit live attack golden fuzz bench bench-analysis clean distclean
 
 help: ## this text
 	@echo "Portcullis: a stateful firewall at every virtual NIC of every hypervisor that runs Open vSwitch."
@@ -75,10 +75,13 @@ types: setup ## mypy, strict
 	$(BIN)/mypy
 
 unit: setup ## tests that need neither root nor a network
-	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/live --ignore tests/scenarios $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/live --ignore tests/scenarios --ignore tests/attack $(ARGS)
 
 live: setup ## tests with real switches, guests and traffic, and the scenarios
 	$(SUDO) $(BIN)/python -m pytest $(PARALLEL) tests/live tests/scenarios $(ARGS)
+
+attack: setup ## what guests may try, against the live firewall: docs/attacks.md
+	$(SUDO) $(BIN)/python -m pytest tests/attack $(ARGS)
 
 golden: setup ## write the golden files anew; then review the difference like any change
 	$(BIN)/python -m pytest --update-golden tests/flows $(ARGS)

@@ -323,8 +323,9 @@ def _arrive(builtins: Builtins) -> Iterator[Flow]:
         query = match(_icmp6(LISTENER_QUERY), outside)
         yield _builtin("ARRIVE", 310, query, "DELIVER", Builtin.MULTICAST_LISTENER)
     # Types 130 to 137 and 143 steer the network; conntrack and policy have no say in them.
+    # Nobody is told: each vNIC's own solicitations and reports come to all others as copies.
     for kind in (*range(LISTENER_QUERY, ROUTER_ADVERTISEMENT + 1), REDIRECT, LISTENER_REPORT_V2):
-        yield drop("ARRIVE", 300, match(_icmp6(kind)), Drop.NO_PASSAGE)
+        yield flow("ARRIVE", 300, match(_icmp6(kind)), (), cookie(Kind.DROP, Drop.NO_PASSAGE))
     if builtins.dhcp_client:
         for family, (client, server) in DHCP.items():
             answer = match(_udp(family, server, client), outside)
