@@ -14,6 +14,9 @@ from typing import Any
 # Longer text is cut to one character more than this, so that whoever judges it can still see that it was too long.
 MAX_TEXT = 4096
 
+# Where the addresses that a vNIC has learned are kept (`topology.learned`).
+LEARNED_KEY = "portcullis-learned"
+
 # The keys of Interface.external_ids that mean something to us; all others are left in the database.
 INTERFACE_KEYS = frozenset(
     {
@@ -29,6 +32,7 @@ INTERFACE_KEYS = frozenset(
         "addresses",
         "role",
         "portcullis-zone",
+        LEARNED_KEY,
     }
 )
 BRIDGE_KEYS = frozenset({"disable-in-band"})

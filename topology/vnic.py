@@ -20,7 +20,8 @@ class Vnic:
     ``id`` is the iface-id. ``vm`` is None for an unknown vNIC (no VM claims it). ``network``, ``host`` and ``bridge``
     are None where only files are known: a selector then sees a missing label. ``trusted`` takes
     the vNIC out of the firewall; ``roles`` (of `topology.inventory.ROLES`) are what it may be for others. Both are the
-    inventory's word only.
+    inventory's word only. ``learned``: neither inventory nor OVSDB state its addresses, they were learned
+    (`topology.learned`).
     """
 
     id: str
@@ -36,6 +37,7 @@ class Vnic:
     bridge: str | None = None
     trusted: bool = False
     roles: frozenset[str] = frozenset()
+    learned: bool = False
 
     @property
     def name(self) -> str:
