@@ -2,7 +2,8 @@
 
 The port that the inventory backs wins; of several that are backed alike nobody is believed. First it is settled who
 is which vNIC; whoever loses that is out. Then MACs and addresses are judged, of all that are left at once, so that the
-outcome does not depend on their order.
+outcome does not depend on their order. Addresses that a vNIC has learned shut nobody: where one is stated for somebody
+else, or somebody else has learned it before, it just does not count.
 
 Almost always nobody conflicts with anybody. So `Contests` only keeps account of what is claimed more than once, and
 `conflicts` judges those who take part in that.
@@ -13,11 +14,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import NamedTuple
 
+from topology.addresses import Prefix
 from topology.claims import quote
 from topology.crowds import AddressCrowds, Crowds
 from topology.identity import Identity, Index, Match, Moved
 from topology.inventory import Inventory, InventoryVnic, Vm
+from topology.learned import Learned
 from topology.overlaps import Claim, losers
 from topology.ports import Finding, VnicPort
 from topology.vlans import Problem
@@ -29,7 +34,10 @@ _OVSDB, _IDENTITY, _ADDRESS, _ADDRESS_AND_NETWORK = range(4)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A port that is a vNIC unless it conflicts with another. ``iface_id`` is OVSDB's; ``where`` as in `Finding`."""
+    """A port that is a vNIC unless it conflicts with another. ``iface_id`` is OVSDB's; ``where`` as in `Finding`.
+
+    ``learned`` are the vNIC's addresses, if it has learned them.
+    """
 
     remote: str
     bridge_uuid: str
@@ -37,6 +45,7 @@ class Candidate:
     iface_id: str
     port: VnicPort
     identity: Identity
+    learned: tuple[Learned, ...] = ()
 
     @property
     def key(self) -> _Key:
@@ -47,6 +56,22 @@ class Candidate:
 _Key = tuple[str, str, str]
 # Who claims addresses: a candidate, or a vNIC of the inventory by its iface-id.
 _Claimant = _Key | str
+
+
+class Less(NamedTuple):
+    """What is left of the addresses that a vNIC has learned, and why the others do not count."""
+
+    addresses: tuple[Prefix, ...]
+    why: tuple[str, ...]
+
+
+class Outcome(NamedTuple):
+    """Who is shut and why, and whose learned addresses do not all count, each by remote and interface UUID; and the
+    vNICs that are on several switches."""
+
+    shut: Mapping[str, Mapping[str, Problem]]
+    less: Mapping[str, Mapping[str, Less]]
+    migrations: Sequence[Finding]
 
 
 class Contests:
@@ -85,8 +110,8 @@ class Contests:
         self._crowds.remove(candidate.key, _keys(candidate))
         self._addresses.remove(candidate.key)
 
-    def outcome(self) -> tuple[Mapping[str, Mapping[str, Problem]], Sequence[Finding]]:
-        """Who is shut and why, by remote and interface UUID; and the vNICs that are on several switches."""
+    def outcome(self) -> Outcome:
+        """Who wins and who loses."""
         involved = set(self._crowds.members())
         promises: dict[str, tuple[Vm, InventoryVnic]] = {}
         for claimant in self._addresses.members():
@@ -97,7 +122,7 @@ class Contests:
             else:
                 involved.add(claimant)
         if not involved:
-            return {}, ()
+            return Outcome({}, {}, ())
         candidates = sorted(
             (self._candidates[key] for key in involved),
             key=lambda candidate: (candidate.where, candidate.remote, candidate.port.interface_uuid),
@@ -106,7 +131,11 @@ class Contests:
         shut: dict[str, dict[str, Problem]] = defaultdict(dict)
         for number, problem in lost.items():
             shut[candidates[number].remote][candidates[number].port.interface_uuid] = problem
-        return shut, migrations(candidate for number, candidate in enumerate(candidates) if number not in lost)
+        less: dict[str, dict[str, Less]] = defaultdict(dict)
+        for number, what in learned_less(candidates, promises.values(), self._index).items():
+            less[candidates[number].remote][candidates[number].port.interface_uuid] = what
+        standing = (candidate for number, candidate in enumerate(candidates) if number not in lost)
+        return Outcome(shut, less, migrations(standing))
 
 
 def _keys(candidate: Candidate) -> tuple[Hashable, ...]:
@@ -151,6 +180,56 @@ def conflicts(
                 ),
             )
     return lost
+
+
+def learned_less(
+    candidates: Sequence[Candidate], promises: Iterable[tuple[Vm, InventoryVnic]], index: Index
+) -> dict[int, Less]:
+    """The candidates (by their place in the sequence) whose learned addresses do not all count.
+
+    What is stated wins over what was learned, wherever its owner is and even if he is shut; of several who have learned
+    an address, the one who did so first has it.
+    """
+    entries = [(entry, number) for number, each in enumerate(candidates) for entry in each.learned]
+    if not entries:
+        return {}
+    # The older, the more it weighs; so of two who learned in one second one has it all the same.
+    entries.sort(key=lambda found: (-found[0].since, candidates[found[1]].port.vnic.id, found[1]))
+    claims = [
+        Claim(
+            candidates[number].port.vnic.scope,
+            ip_network(entry.address),
+            candidates[number].port.vnic.id,
+            weight,
+            _called(candidates[number]),
+            weight,
+        )
+        for weight, (entry, number) in enumerate(entries)
+    ]
+    for each in candidates:
+        if not each.learned:
+            vnic = each.port.vnic
+            claims += [Claim(vnic.scope, prefix, vnic.id, len(entries), _called(each), -1) for prefix in vnic.addresses]
+    for vm, promised in promises:
+        scope, where = index.stated_scope(promised), f"{vm.name}/{promised.iface_id} in the inventory"
+        claims += [Claim(scope, prefix, promised.iface_id, len(entries), where, -1) for prefix in promised.addresses]
+    gone: dict[int, dict[Prefix, str]] = defaultdict(dict)
+    for entrant, (claim, rival) in losers(claims).items():
+        if entrant >= 0:
+            why = f"its address {claim.prefix.network_address} (scope {claim.scope}), learned by "
+            why += f"{entries[entrant][0].source}, does not count: {rival.where} has {rival.prefix}"
+            gone[entries[entrant][1]][claim.prefix] = why
+    return {
+        number: Less(
+            tuple(prefix for prefix in candidates[number].port.vnic.addresses if prefix not in lost),
+            tuple(lost[prefix] for prefix in sorted(lost, key=str)),
+        )
+        for number, lost in gone.items()
+    }
+
+
+def _called(each: Candidate) -> str:
+    return f"{each.where} ({quote(each.port.vnic.name)})"
 
 
 def migrations(candidates: Iterable[Candidate]) -> list[Finding]:
@@ -213,6 +292,8 @@ def _address_claims(
     for number, candidate in candidates.items():
         vnic, spec = candidate.port.vnic, candidate.identity.spec
         present.add(vnic.id)
+        if candidate.learned:
+            continue
         if spec is None:
             weight = _OVSDB
         elif not spec.addresses:
@@ -220,7 +301,7 @@ def _address_claims(
         else:
             weight = _ADDRESS if spec.network is None else _ADDRESS_AND_NETWORK
         for prefix in vnic.addresses:
-            yield Claim(vnic.scope, prefix, vnic.id, weight, f"{candidate.where} ({quote(vnic.name)})", number)
+            yield Claim(vnic.scope, prefix, vnic.id, weight, _called(candidate), number)
     for vm, promised in promises:
         if promised.iface_id not in present:
             scope, where = index.stated_scope(promised), f"{vm.name}/{promised.iface_id} in the inventory"

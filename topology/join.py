@@ -12,13 +12,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import translate
 from itertools import chain
 from typing import NamedTuple
 
-from topology.conflicts import Candidate, Contests
+from topology.conflicts import Candidate, Contests, Less
 from topology.identity import Index
 from topology.inventory import Inventory
+from topology.learned import Source
 from topology.part import Part, Place
 from topology.ports import Bridge, Finding, IsolatedPort, Port, Topology, UplinkPort, VnicPort
 from topology.rows import BridgeRow, Database, PortRow
@@ -33,12 +35,14 @@ def resolve(
     inventory: Inventory,
     uplink_globs: Iterable[str] = (),
     bridge_globs: Iterable[str] = ("*",),
+    learn: frozenset[Source] = frozenset(),
 ) -> Topology:
     """The bridges whose names match one of ``bridge_globs``, with every interface of theirs in exactly one port.
 
     ``databases`` are by remote. ``uplink_globs`` are shell globs on port names, beside ``external_ids:role=uplink``.
+    ``learn`` says from where vNICs whose addresses nobody states may have learned some (`topology.learned`).
     """
-    return Resolver(uplink_globs, bridge_globs).resolve(databases, inventory)
+    return Resolver(uplink_globs, bridge_globs).resolve(databases, inventory, learn)
 
 
 class Resolver:
@@ -53,7 +57,9 @@ class Resolver:
         self._drafts: dict[tuple[str, str], _Draft] = {}
         self._last = Topology()
 
-    def resolve(self, databases: Mapping[str, Database], inventory: Inventory) -> Topology:
+    def resolve(
+        self, databases: Mapping[str, Database], inventory: Inventory, learn: frozenset[Source] = frozenset()
+    ) -> Topology:
         """As the function of that name."""
         moved = self._index.take(inventory)
         if moved:
@@ -68,7 +74,7 @@ class Resolver:
             touched = Touched(self._holders[remote].changed, ports, names)
             for row in database.bridges.values():
                 if self._ours.match(row.name):
-                    place = Place(remote, database.host, row.name, row.uuid, self._uplinks)
+                    place = Place(remote, database.host, row.name, row.uuid, self._uplinks, learn)
                     draft = known.pop((remote, row.uuid), None)
                     if draft is not None and draft.place != place:
                         draft.end(self._contests)
@@ -82,10 +88,16 @@ class Resolver:
 
     def _finished(self, drafts: Sequence[_Draft]) -> Topology:
         claimed = _datapath_ids_of_several(drafts)
-        shut, migrations = self._contests.outcome()
+        shut, less, migrations = self._contests.outcome()
         nobody: Mapping[str, Problem] = {}
+        nothing: Mapping[str, Less] = {}
         bridges = tuple(
-            draft.finish(shut.get(draft.place.remote, nobody), claimed.get(draft.row.datapath_id)) for draft in drafts
+            draft.finish(
+                shut.get(draft.place.remote, nobody),
+                less.get(draft.place.remote, nothing),
+                claimed.get(draft.row.datapath_id),
+            )
+            for draft in drafts
         )
         findings = tuple(finding for bridge in bridges for finding in bridge.findings) + tuple(migrations)
         same = len(bridges) == len(self._last.bridges) and all(map(_is, bridges, self._last.bridges))
@@ -134,7 +146,7 @@ class _Draft:
         self._missing: tuple[str, ...] = ()
         # The bridge as it was last finished, and of what beside its ports.
         self._bridge: Bridge | None = None
-        self._finished_with: tuple[str | None, Mapping[str, Problem]] = None, {}
+        self._finished_with: tuple[str | None, Mapping[str, Problem], Mapping[str, Less]] = None, {}, {}
 
     def take(
         self,
@@ -203,17 +215,18 @@ class _Draft:
         for part in self._parts.values():
             part.withdraw(contests)
 
-    def finish(self, shut: Mapping[str, Problem], of_several: str | None) -> Bridge:
+    def finish(self, shut: Mapping[str, Problem], less: Mapping[str, Less], of_several: str | None) -> Bridge:
         """The bridge, with those candidates isolated that ``shut`` names by interface UUID.
 
-        ``of_several`` names the bridges that have its datapath id, where it is not its own.
+        ``less`` names those whose learned addresses do not all count. ``of_several`` names the bridges that have its
+        datapath id, where it is not its own.
         """
-        if self._bridge is None or self._finished_with != (of_several, shut):
-            self._bridge = self._made(shut, of_several)
-            self._finished_with = of_several, shut
+        if self._bridge is None or self._finished_with != (of_several, shut, less):
+            self._bridge = self._made(shut, less, of_several)
+            self._finished_with = of_several, shut, less
         return self._bridge
 
-    def _made(self, shut: Mapping[str, Problem], of_several: str | None) -> Bridge:
+    def _made(self, shut: Mapping[str, Problem], less: Mapping[str, Less], of_several: str | None) -> Bridge:
         row, where = self.row, self.place.where
         ports: list[Port] = []
         findings = [Finding("no-port", where, f"its port {uuid} is not in the database") for uuid in self._missing]
@@ -221,7 +234,11 @@ class _Draft:
             ports += part.ports
             findings += part.findings
             if part.candidate is not None:
-                ports.append(_standing(part.candidate, shut))
+                left = less.get(part.candidate.port.interface_uuid)
+                ports.append(_standing(part.candidate, shut, left))
+                findings += [
+                    Finding("learned-address", part.candidate.where, why) for why in (left.why if left else ())
+                ]
         if of_several is not None:
             told = f"several bridges have datapath id {row.datapath_id:016x}: {of_several}"
             findings.append(Finding("duplicate-datapath-id", where, told))
@@ -241,9 +258,14 @@ class _Draft:
         )
 
 
-def _standing(candidate: Candidate, shut: Mapping[str, Problem]) -> Port:
-    problem = shut.get(candidate.port.interface_uuid)
-    return candidate.port if problem is None else _shut(candidate.port, problem)
+def _standing(candidate: Candidate, shut: Mapping[str, Problem], left: Less | None) -> Port:
+    port = candidate.port
+    problem = shut.get(port.interface_uuid)
+    if problem is not None:
+        return _shut(port, problem)
+    if left is None:
+        return port
+    return replace(port, vnic=replace(port.vnic, addresses=left.addresses, learned=bool(left.addresses)))
 
 
 def _shut(port: VnicPort, problem: Problem) -> IsolatedPort:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_network
 
 from topology.claims import Claims, quote, read_claims, shown, stated_iface_id
 from topology.conflicts import Candidate, Contests
 from topology.identity import Answer, Index, identify, make_vnic
+from topology.learned import Source, read_learned
 from topology.ports import OFPORT_LOCAL, Finding, IsolatedPort, Port, UplinkPort, VnicPort
 from topology.rows import InterfaceRow, PortRow
 from topology.vlans import Problem, uplink_vlans, vnic_vlan
@@ -25,13 +27,17 @@ Interface = tuple[str, InterfaceRow | None, bool]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The bridge that a port is on, as far as it matters to the port. ``where`` as in `Finding`."""
+    """The bridge that a port is on, as far as it matters to the port. ``where`` as in `Finding`.
+
+    ``learn``: from where vNICs without stated addresses may have learned some.
+    """
 
     remote: str
     host: str
     bridge: str
     bridge_uuid: str
     uplinks: re.Pattern[str]
+    learn: frozenset[Source] = frozenset()
 
     @property
     def where(self) -> str:
@@ -175,9 +181,16 @@ class Part:
         if row.ofport is None:
             self._isolate(rows, _no_ofport(row), who)
             return
+        learned, wrong = read_learned(vnic, row, self._place.learn)
+        if wrong is not None:
+            self._report(*wrong, row.name)
+        if learned:
+            vnic = replace(vnic, addresses=tuple(ip_network(entry.address) for entry in learned), learned=True)
         ready = VnicPort(row.name, row.ofport, vlan, vnic, zone, row.uuid)
         where = f"{self._place.where}/{shown(row.name)}"
-        self.candidate = Candidate(self._place.remote, self._place.bridge_uuid, where, iface_id, ready, identity)
+        self.candidate = Candidate(
+            self._place.remote, self._place.bridge_uuid, where, iface_id, ready, identity, learned
+        )
 
     def _uplink(self, port: PortRow, rows: Sequence[InterfaceRow], kind: str) -> None:
         vlans = uplink_vlans(port)

@@ -34,9 +34,9 @@ A, B = "unix:a", "unix:b"
 
 
 class CheckedResolver(Resolver):
-    def resolve(self, databases, inventory):
-        found = super().resolve(databases, inventory)
-        assert found == resolve(databases, inventory, UPLINKS)
+    def resolve(self, databases, inventory, learn):
+        found = super().resolve(databases, inventory, learn)
+        assert found == resolve(databases, inventory, UPLINKS, learn=learn)
         return found
 
 

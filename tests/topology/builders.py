@@ -65,8 +65,8 @@ def database(*ports, remote="unix:a", host="hv1", bridge="br0", dpid=1, **bridge
     return Database(remote, {switch.uuid: switch}, rows, port_rows, interface_rows)
 
 
-def join(*databases, inventory, uplinks=(), bridges=("*",)):
-    return resolve({each.remote: each for each in databases}, inventory, uplinks, bridges)
+def join(*databases, inventory, uplinks=(), bridges=("*",), learn=frozenset()):
+    return resolve({each.remote: each for each in databases}, inventory, uplinks, bridges, learn)
 
 
 def ports_of(topology):

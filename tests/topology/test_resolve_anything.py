@@ -9,6 +9,7 @@ from tests.topology.builders import MAC_1, MAC_2
 from topology.addresses import parse_prefix
 from topology.inventory import Inventory, InventoryVnic, Network, Vm
 from topology.join import UplinkPort, VnicPort, resolve
+from topology.learned import Source
 from topology.rows import INTERFACE_KEYS, BridgeRow, Database, SwitchRow, make_row
 
 INVENTORY = Inventory(
@@ -24,6 +25,7 @@ TEXTS = st.one_of(
         [
             *("a", "b", "c", "id-web", "id-two", "web", "two", MAC_1, MAC_2, "52:54:00:00:00:09", "active", "inactive"),
             *("uplink", "role=db", "role=", "=", ",", "10.0.0.1", "10.0.0.0/24", "::/0", "10.0.0.1/24", "1", "70000"),
+            *(f"{mac} 5 10.0.0.1,arp,{since},- 10.0.0.2,dhcp4,3,9" for mac in (MAC_1, MAC_2) for since in (4, 5)),
         ]
     ),
     st.text(max_size=8),
@@ -78,7 +80,7 @@ def databases(draw, remote):
 
 @given(databases("unix:a"), databases("unix:b"))
 def test_it_answers_for_every_interface_once(one, other):
-    topology = resolve({"unix:a": one, "unix:b": other}, INVENTORY, ["e*"])
+    topology = resolve({"unix:a": one, "unix:b": other}, INVENTORY, ["e*"], learn=frozenset(Source))
     for database in (one, other):
         names = Counter(row.name for row in database.interfaces.values())
         found = Counter()
@@ -104,4 +106,7 @@ def test_the_answer_is_the_same_each_time_and_in_any_order(database):
         database.switches,
         *(dict(reversed(list(rows.items()))) for rows in (database.bridges, database.ports, database.interfaces)),
     )
-    assert resolve({"unix:a": database}, INVENTORY) == resolve({"unix:a": shuffled}, INVENTORY)
+    learn = frozenset(Source)
+    assert resolve({"unix:a": database}, INVENTORY, learn=learn) == resolve(
+        {"unix:a": shuffled}, INVENTORY, learn=learn
+    )
