@@ -25,15 +25,18 @@ from policy.model import Builtins, Document, Tier
 from ryu_apps.facts import (
     BundleDone,
     BundleRefused,
+    Clock,
     Due,
     Effect,
     Fact,
     FlowsRead,
     GraceOver,
     Later,
+    LeaseDue,
     NamePrefixes,
     PolicyLoaded,
     PolicyRefused,
+    Punted,
     ReadFailed,
     RetryWrites,
     SecureBridge,
@@ -41,13 +44,15 @@ from ryu_apps.facts import (
     SwitchUp,
     WriteZones,
 )
+from ryu_apps.learned_texts import LearnedTexts, Texts
+from ryu_apps.learner import Learner, LearnSettings
 from ryu_apps.ovsdb_facts import OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from ryu_apps.session import Session
 from topology.inventory import Inventory
 from topology.join import Resolver
 from topology.ports import Bridge, IsolatedPort, Port, Topology, VnicPort
 from topology.rows import Database, apply_changes
-from topology.vnic import Everybody
+from topology.vnic import Everybody, Vnic
 from topology.zones import assign
 
 # What is enforced on a bridge that holds nothing of ours while no policy has loaded: no rule, so nothing is allowed.
@@ -71,6 +76,7 @@ class EngineSettings:
     uplinks: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ("*",)
     audit: bool = False
+    learning: LearnSettings = field(default_factory=LearnSettings)
 
 
 @dataclass(slots=True)
@@ -120,12 +126,15 @@ class Engine:
         # Ports whose flows a switch has refused, and its error: they stay shut until something about them changes.
         self.refused: dict[tuple[int, str], tuple[VnicPort, str]] = {}
         self.grace_over = False
+        self.learner = Learner(settings.learning)
+        self._texts = LearnedTexts()
         self._compiled: Compiled | None = None
         # What was worked out last, so that a change costs what changes; nothing depends on it.
         self._resolver = Resolver(settings.uplinks, settings.bridges)
         self._policy_book = PolicyBook(audit=settings.audit)
         self._bridge_books: dict[int, BridgeBook] = {}
         self._everybody = Everybody()
+        self._vnics: Mapping[str, Vnic] = {}
         self._by_dpid: dict[int, Bridge] = {}
         self._stale = True
         self._effects: list[Effect] = []
@@ -138,7 +147,11 @@ class Engine:
         if self._ready():
             if self._stale:
                 self._recompute()
+                self._learn(self.learner.follow(self.topology, self._databases()))
+            if self._stale:
+                self._recompute()
             self._enforce()
+        self._effects += self.learner.wake()
         return self._effects
 
     # --- taking facts in
@@ -155,13 +168,14 @@ class Engine:
                 self.policy = replace(self.policy, problems=problems, missing=missing, seen=True)
             case OvsdbSnapshot(remote, database):
                 known = self.remotes.setdefault(remote, Remote())
-                known.database, known.error, known.write_error = database, None, None
+                known.database, known.error, known.write_error = self._texts.amend(database), None, None
                 known.ask_again()
+                self._write_again(remote)
                 self._stale = True
             case OvsdbUpdated(remote, changes):
                 known = self.remotes[remote]
                 if known.database is not None:
-                    known.database = apply_changes(known.database, changes)
+                    known.database = apply_changes(known.database, self._texts.amend_changes(remote, changes))
                     self._stale = True
             case OvsdbLost(remote, why):
                 self.remotes.setdefault(remote, Remote()).error = why
@@ -178,6 +192,7 @@ class Engine:
                 else:
                     known.check_due = False
                 known.ask_again()
+                self._write_again(remote)
                 self._stale = True
             case SwitchUp(dpid, number):
                 session = self.sessions[dpid] = Session(dpid, number)
@@ -191,6 +206,14 @@ class Engine:
                     del self.sessions[dpid]
             case GraceOver():
                 self.grace_over = True
+            case Clock(now):
+                # Nothing that was learned has counted as long as the time was not known.
+                self._stale = self._stale or self.learner.now is None
+                self._learn(self.learner.clock(now))
+            case LeaseDue(at):
+                self._learn(self.learner.due(at))
+            case Punted():
+                self._hear(fact)
             case FlowsRead() | ReadFailed() | BundleDone() | BundleRefused() | Due():
                 self._of_session(fact)
 
@@ -222,6 +245,35 @@ class Engine:
                 self.refused[dpid, port.interface_uuid] = (port, f"the switch refused its flows: {error}")
                 self._stale = True
 
+    # --- learning
+
+    def _hear(self, punted: Punted) -> None:
+        session, bridge = self.sessions.get(punted.dpid), self.bridge(punted.dpid)
+        if session is not None and session.number == punted.session and bridge is not None:
+            self._learn(self.learner.hear(punted, bridge, self._vnics.values))
+
+    def _learn(self, texts: Texts) -> None:
+        """What vNICs have learned counts at once, and is written."""
+        if not texts:
+            return
+        for name, (changes, write) in self._texts.put(texts, self._databases()).items():
+            remote = self.remotes[name]
+            assert remote.database is not None
+            remote.database = apply_changes(remote.database, changes)
+            self._stale = True
+            if remote.error is None:
+                self._effects.append(write)
+                self._check_later(name)
+
+    def _write_again(self, name: str) -> None:
+        writes = self._texts.unwritten(name) if self.remotes[name].error is None else []
+        if writes:
+            self._effects += writes
+            self._check_later(name)
+
+    def _databases(self) -> dict[str, Database]:
+        return {name: remote.database for name, remote in self.remotes.items() if remote.database is not None}
+
     # --- deciding
 
     def _ready(self) -> bool:
@@ -231,11 +283,12 @@ class Engine:
 
     def _recompute(self) -> None:
         document = self.policy.document or NO_POLICY
-        databases = {name: remote.database for name, remote in self.remotes.items() if remote.database is not None}
-        self.topology = self._without_refused(self._resolver.resolve(databases, document.inventory))
+        databases = self._databases()
+        resolved = self._resolver.resolve(databases, document.inventory, self.learner.sources)
+        self.topology = self._without_refused(resolved)
         self._by_dpid = {bridge.dpid: bridge for bridge in self.topology.bridges if bridge.dpid is not None}
-        vnics = self._everybody.known(document.inventory, self.topology.vnic_ports)
-        self._compiled = self._policy_book.prepare(document, vnics)
+        self._vnics = self._everybody.known(document.inventory, self.topology.vnic_ports)
+        self._compiled = self._policy_book.prepare(document, self._vnics)
         self.wanted = {}
         self._bridge_books = {dpid: book for dpid, book in self._bridge_books.items() if dpid in self._by_dpid}
         self._stale = False

@@ -156,12 +156,26 @@ class MetersCounted:
     dropped: tuple[tuple[int, int], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What time it is, in Unix seconds. Comes before the other facts of a batch."""
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseDue:
+    """The time has come, asked for with `Later`, at which a learned address may be over. ``at`` tells which time."""
+
+    at: float
+
+
 # What is reported to the operator and changes nothing that is enforced: `ryu_apps.reports` hears it, not the engine.
 Report = Punted | FlowsCounted | MetersCounted
 
 Fact = (
     PolicyLoaded | PolicyRefused | SwitchUp | SwitchDown | FlowsRead | ReadFailed | BundleDone | BundleRefused | Due
-    | GraceOver | RetryWrites | OvsdbFact
+    | GraceOver | RetryWrites | OvsdbFact | Punted | Clock | LeaseDue
 )  # fmt: skip
 
 
@@ -213,7 +227,7 @@ class Later:
     """Tell a fact after so many seconds."""
 
     seconds: float
-    fact: Due | RetryWrites
+    fact: Due | RetryWrites | LeaseDue
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +236,14 @@ class WriteZones:
 
     remote: str
     zones: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteLearned:
+    """Write what vNICs have learned into OVSDB (`topology.learned`), by interface UUID."""
+
+    remote: str
+    texts: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,4 +275,6 @@ class Answer:
     frame: bytes
 
 
-Effect = ReadFlows | SendBundle | Disconnect | Later | WriteZones | SecureBridge | NamePrefixes | Answer
+Effect = (
+    ReadFlows | SendBundle | Disconnect | Later | WriteZones | WriteLearned | SecureBridge | NamePrefixes | Answer
+)  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 
 from ryu_apps.engine import REFUSED, Engine
 from ryu_apps.session import Session
+from topology.learned import Learned
 from topology.ports import Bridge, Finding, IsolatedPort, Topology, UplinkPort, VnicPort
 
 Status = dict[str, Any]
@@ -38,7 +39,7 @@ def status_of(engine: Engine) -> Status:
         ],
         "findings": [
             {"code": finding.code, "where": finding.where, "message": finding.message}
-            for finding in (*_own_findings(engine), *engine.topology.findings)
+            for finding in (*_own_findings(engine), *engine.topology.findings, *engine.learner.findings())
         ],
     }
 
@@ -186,6 +187,7 @@ def _vnics(engine: Engine, bridge: Bridge) -> Iterator[Status]:
                 "reason": why,
                 "mac": port.vnic.mac,
                 "addresses": [str(prefix) for prefix in port.vnic.addresses],
+                "learned": [_learned(entry) for entry in engine.learner.learned(port.vnic)],
                 "network": port.vnic.network,
                 "vlan": port.vlan,
                 "zone": port.zone,
@@ -200,6 +202,10 @@ def _vnics(engine: Engine, bridge: Bridge) -> Iterator[Status]:
                 "reason": port.reason,
                 "code": port.code,
             }
+
+
+def _learned(entry: Learned) -> Status:
+    return {"address": str(entry.address), "source": str(entry.source), "since": entry.since, "until": entry.until}
 
 
 def _vnic_state(engine: Engine, bridge: Bridge, port: VnicPort, session: Session | None) -> tuple[str, str | None]:

@@ -20,6 +20,7 @@ from policy.flows.pieces import Wanted, flat
 from policy.load import Loader
 from policy.model import Side
 from ryu_apps.facts import PolicyLoaded, PolicyRefused
+from ryu_apps.learner import LearnSettings
 from ryu_apps.session import Session
 from tests.apps.test_histories import back, change, connect, lose, refusing
 from tests.apps.worlds import UPLINKS, World
@@ -194,6 +195,12 @@ policies = st.builds(
     st.lists(st.sampled_from(RULES), max_size=3),
     st.sampled_from(("on", "off")),
 )
+LEARNED = (
+    *(None,) * 4,
+    "nonsense",
+    *(f"{mac} 5 10.0.0.1,arp,{since},- 2001:db8::7,dhcp6,3,{until}" for mac in MACS[:3] for since in (1, 2)
+      for until in (20, 99)),
+)  # fmt: skip
 STATED = (None, None, "10.0.0.1", "10.0.0.0/30,2001:db8::9", "10.7.0.1,2001:db8::1", "nonsense")
 TAPS = ("tap1", "tap2", "tap3", "tap4", "tap5", "tap6")
 ports = st.fixed_dictionaries(
@@ -207,6 +214,7 @@ ports = st.fixed_dictionaries(
                     st.sampled_from((0, 0, 10, 10, 20)),
                     st.sampled_from(STATED),
                     st.sampled_from((None, "role=web", "role=db,env=prod")),
+                    st.sampled_from(LEARNED),
                     st.sampled_from((*("own",) * 6, "first", None)),
                     st.sampled_from(("br0", "br0", "br1")),
                 )
@@ -224,8 +232,9 @@ def rows(remote, wanted):
     for number, name in enumerate(TAPS, 1):
         port = wanted[name]
         if port is not None:
-            iface_id, mac, tag, addresses, labels, ofport, bridge = port
-            ids = {key: value for key, value in (("addresses", addresses), ("labels", labels)) if value is not None}
+            iface_id, mac, tag, addresses, labels, learned, ofport, bridge = port
+            ids = {"addresses": addresses, "labels": labels, "portcullis_learned": learned}
+            ids = {key: value for key, value in ids.items() if value is not None}
             one = vnic(name, iface_id, mac, tag=tag, **ids) if iface_id else P(name)
             bridges[bridge].append(replace(one, ofport={"own": number, "first": 1, None: None}[ofport]))
     first, host = (1, "hv1") if remote == A else (11, "hv2")
@@ -276,7 +285,7 @@ steps = st.one_of(
 @settings(max_examples=80, deadline=None)
 def test_what_is_kept_is_what_a_fresh_engine_works_out(files, on_a, on_b, history, one_by_one, collide):
     with everything_checked(collide):
-        world = World((A, B), one_by_one)
+        world = World((A, B), one_by_one, learning=LearnSettings(("dhcp", "first-use")))
         world.loader = Loader()
         world.policy("version: 1\n")
         tell_policy(world, files)

@@ -90,6 +90,7 @@ def test_everything_is_enforced():
         "reason": None,
         "mac": MAC_1,
         "addresses": ["10.0.0.11/32", "2001:db8::11/128"],
+        "learned": [],
         "network": "vlan-0",
         "vlan": 0,
         "zone": zones["tap-web"],

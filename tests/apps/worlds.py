@@ -25,6 +25,7 @@ from ryu_apps.engine import NO_POLICY, Engine, EngineSettings
 from ryu_apps.facts import (
     BundleDone,
     BundleRefused,
+    Clock,
     Disconnect,
     FlowsRead,
     Later,
@@ -35,13 +36,15 @@ from ryu_apps.facts import (
     SendBundle,
     SwitchDown,
     SwitchUp,
+    WriteLearned,
     WriteZones,
 )
+from ryu_apps.learner import sources_of
 from ryu_apps.ovsdb_facts import OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from ryu_apps.status import status_of
 from topology.join import resolve
 from topology.ports import VnicPort
-from topology.rows import COLUMNS, Change, Database, apply_changes
+from topology.rows import COLUMNS, LEARNED_KEY, Change, Database, apply_changes
 from topology.vnic import Everybody
 from topology.zones import ZONE_KEY
 
@@ -211,7 +214,7 @@ class World:
             batch, self.facts = (self.facts[:1], self.facts[1:]) if self.one_by_one else (self.facts, [])
             for fact in batch:
                 self._note(fact)
-            for effect in self.engine.handle(batch):
+            for effect in self.engine.handle([Clock(self.now), *batch]):
                 self._carry_out(effect)
             status = status_of(self.engine)
             assert status["enforced"] is not bool(status["waiting_for"])
@@ -243,7 +246,12 @@ class World:
                 self.disconnect(dpid)
             case WriteZones(remote, zones):
                 self.writes.append(effect)
-                self._write(remote, "zones", lambda database: _with_zones(database, dict(zones)))
+                self._write(remote, "zones", functools.partial(_with_keys, key=ZONE_KEY, values=dict(zones)))
+            case WriteLearned(remote, texts):
+                self.writes.append(effect)
+                there = all(uuid in self.servers[remote].interfaces for uuid, _ in texts)
+                with_texts = functools.partial(_with_keys, key=LEARNED_KEY, values=dict(texts))
+                self._write(remote, "learned addresses", with_texts if there else None)
             case SecureBridge(remote, uuid):
                 self.writes.append(effect)
                 there = uuid in self.servers[remote].bridges
@@ -277,14 +285,15 @@ class World:
         old = self.servers.get(database.remote)
         if old is None:
             return database
-        zones = {
-            uuid: old.interfaces[uuid].external_ids[ZONE_KEY]
-            for uuid, row in database.interfaces.items()
-            if ZONE_KEY not in row.external_ids
-            and uuid in old.interfaces
-            and ZONE_KEY in old.interfaces[uuid].external_ids
-        }
-        database = _with_zones(database, zones)
+        for key in (ZONE_KEY, LEARNED_KEY):
+            values = {
+                uuid: old.interfaces[uuid].external_ids[key]
+                for uuid, row in database.interfaces.items()
+                if key not in row.external_ids
+                and uuid in old.interfaces
+                and key in old.interfaces[uuid].external_ids
+            }
+            database = _with_keys(database, key, values)
         for uuid, row in old.bridges.items():
             if uuid in database.bridges and row.other_config:
                 database = _secured(database, uuid)
@@ -295,7 +304,10 @@ class World:
     def wanted(self, dpid):
         """What the bridge must hold by all that has been told, said by nobody but the compiler."""
         document = self.document or NO_POLICY
-        topology = resolve(self.told, document.inventory, UPLINKS, self.engine.settings.bridges)
+        # What was learned counts as soon as the engine knows it, before OVSDB has told it back.
+        told = {remote: self._as_learned(database) for remote, database in self.told.items()}
+        learn = sources_of(self.engine.settings.learning.learn)
+        topology = resolve(told, document.inventory, UPLINKS, self.engine.settings.bridges, learn)
         # Ports that the switch does not take are the engine's own knowledge; there are tests for them alone.
         refused = {uuid for _, uuid in self.engine.refused}
         topology = replace(
@@ -309,6 +321,11 @@ class World:
         vnics = Everybody().known(document.inventory, topology.vnic_ports)
         wanted = BridgeBook().wanted(prepare(document, vnics.values()), bridge, {})
         return plain((wanted if self.switches[dpid].most_meters else unmetered(wanted)).flat())
+
+    def _as_learned(self, database):
+        known = self.engine.remotes[database.remote].database
+        texts = {uuid: row.external_ids.get(LEARNED_KEY) for uuid, row in known.interfaces.items()}
+        return _with_keys(database, LEARNED_KEY, texts)
 
     def check_enforced(self):
         """Every managed bridge holds what it must, and nothing is on its way."""
@@ -330,7 +347,9 @@ class World:
         status = status_of(self.engine)
         assert status["enforced"], status["waiting_for"]
         sent = self.sent()
-        fresh = World(self.engine.settings.remotes, bridges=self.engine.settings.bridges)
+        known = self.engine.settings
+        fresh = World(known.remotes, bridges=known.bridges, learning=known.learning)
+        fresh.now = self.now
         fresh.facts = list(self.everything_again(fresh))
         fresh.run()
         assert status_of(fresh.engine)["enforced"]
@@ -381,11 +400,13 @@ def _rows(database, table):
     return getattr(database, names[table])
 
 
-def _with_zones(database, zones):
+def _with_keys(database, key, values):
+    """The database with a key of external_ids of these interfaces; None takes it away."""
     rows = dict(database.interfaces)
-    for uuid, zone in zones.items():
-        if uuid in rows:
-            rows[uuid] = replace(rows[uuid], external_ids={**rows[uuid].external_ids, ZONE_KEY: str(zone)})
+    for uuid, value in values.items():
+        if uuid in rows and rows[uuid].external_ids.get(key) != (value if value is None else str(value)):
+            rest = {name: text for name, text in rows[uuid].external_ids.items() if name != key}
+            rows[uuid] = replace(rows[uuid], external_ids=rest if value is None else {**rest, key: str(value)})
     return replace(database, interfaces=rows)
 
 

@@ -1,0 +1,83 @@
+"""Texts about learned addresses on their way into OVSDB. They count already.
+
+Each is put over what OVSDB still says of its interface, until OVSDB shows it or the interface is gone. A write that
+fails, or whose answer is lost, is asked for again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from ryu_apps.facts import WriteLearned
+from topology.rows import LEARNED_KEY, Change, Database, InterfaceRow, Row
+
+# An interface: the remote of its database, and its UUID.
+Place = tuple[str, str]
+Texts = dict[Place, str]
+
+
+class Put(NamedTuple):
+    """Rows of a database as they are to be from now on, and the write that makes OVSDB hold them."""
+
+    changes: tuple[Change, ...]
+    write: WriteLearned
+
+
+class LearnedTexts:
+    """What OVSDB has been asked to hold and does not show yet, by remote and interface UUID."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, dict[str, str]] = {}
+
+    def put(self, texts: Texts, databases: Mapping[str, Database]) -> dict[str, Put]:
+        """What comes of these texts, by remote."""
+        changes: dict[str, list[Change]] = {}
+        writes: dict[str, list[tuple[str, str]]] = {}
+        for (remote, uuid), text in sorted(texts.items()):
+            row = databases[remote].interfaces.get(uuid)
+            if row is not None:
+                self._asked.setdefault(remote, {})[uuid] = text
+                changes.setdefault(remote, []).append(Change("Interface", uuid, _with_text(row, text)))
+                writes.setdefault(remote, []).append((uuid, text))
+        return {remote: Put(tuple(changes[remote]), WriteLearned(remote, tuple(writes[remote]))) for remote in changes}
+
+    def unwritten(self, remote: str) -> list[WriteLearned]:
+        """What OVSDB does not show yet is to be written again."""
+        asked = self._asked.get(remote)
+        return [WriteLearned(remote, tuple(sorted(asked.items())))] if asked else []
+
+    def amend(self, database: Database) -> Database:
+        """A database as OVSDB has told it, with what is on its way there."""
+        asked = self._asked.get(database.remote)
+        if not asked:
+            return database
+        interfaces = dict(database.interfaces)
+        for uuid in list(asked):
+            row = self._amended(asked, uuid, interfaces.get(uuid))
+            if isinstance(row, InterfaceRow):
+                interfaces[uuid] = row
+        return replace(database, interfaces=interfaces)
+
+    def amend_changes(self, remote: str, changes: tuple[Change, ...]) -> tuple[Change, ...]:
+        """Changed rows as OVSDB has told them, with what is on its way there."""
+        asked = self._asked.get(remote)
+        if not asked or all(change.uuid not in asked for change in changes):
+            return changes
+        return tuple(replace(change, row=self._amended(asked, change.uuid, change.row)) for change in changes)
+
+    @staticmethod
+    def _amended(asked: dict[str, str], uuid: str, row: Row | None) -> Row | None:
+        text = asked.get(uuid)
+        if text is None:
+            return row
+        if isinstance(row, InterfaceRow) and row.external_ids.get(LEARNED_KEY) != text:
+            return _with_text(row, text)
+        # OVSDB shows it, or the interface is gone.
+        del asked[uuid]
+        return row
+
+
+def _with_text(row: InterfaceRow, text: str) -> InterfaceRow:
+    return replace(row, external_ids={**row.external_ids, LEARNED_KEY: text})
