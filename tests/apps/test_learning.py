@@ -363,6 +363,17 @@ def test_what_ended_while_the_controller_was_away_is_dropped_before_anything_is_
     assert has(fresh) == set()
 
 
+def test_what_is_over_does_not_count_for_a_moment():
+    world = lab()
+    tell(world, *EXCHANGE, *V6_EXCHANGE)
+    fresh = World((A,), learning=BOTH)
+    fresh.snapshot(world.servers[A])
+    fresh.policy(POLICY)
+    fresh.engine.handle([Clock(world.now + 1500), *fresh.facts])
+    found = {each.vnic.id: [str(prefix) for prefix in each.vnic.addresses] for each in fresh.engine.topology.vnic_ports}
+    assert found["web"] == ["10.0.0.50/32"]
+
+
 def test_as_long_as_the_time_is_not_known_nothing_counts():
     world = lab()
     tell(world, *EXCHANGE)
