@@ -22,7 +22,7 @@ from ryu.lib import hub
 
 from ryu_apps.ovsdb_facts import OvsdbFact, OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from ryu_apps.ovsdb_replica import Replica
-from topology.rows import COLUMNS, Database, apply_changes
+from topology.rows import COLUMNS, LEARNED_KEY, Database, apply_changes
 from topology.zones import ZONE_KEY
 
 LOG = logging.getLogger(__name__)
@@ -117,19 +117,26 @@ class OvsdbClient:
 
     def write_zones(self, zones: Mapping[str, int]) -> None:
         """Writes conntrack zones by interface UUID, in one transaction. Other keys of external_ids stay as they are."""
+        self._set_key(ZONE_KEY, "zone", {row_uuid: str(zone) for row_uuid, zone in zones.items()})
 
+    def write_learned(self, texts: Mapping[str, str]) -> None:
+        """Writes what vNICs have learned (`topology.learned`) by interface UUID, as `write_zones` does zones."""
+        self._set_key(LEARNED_KEY, "learned addresses", texts)
+
+    def _set_key(self, key: str, what: str, values: Mapping[str, str]) -> None:
         def fill(replica: Replica) -> list[str]:
             missing = []
-            for row_uuid, zone in sorted(zones.items()):
+            for row_uuid, value in sorted(values.items()):
                 row = replica.find("Interface", row_uuid)
                 if row is None:
-                    missing.append(f"zone {zone} of interface {row_uuid}")
+                    missing.append(f"{what} {value} of interface {row_uuid}")
                 else:
                     # A mutation of one key: what others write into external_ids at the same time is kept.
-                    row.setkey("external_ids", ZONE_KEY, str(zone))
+                    row.setkey("external_ids", key, value)
             return missing
 
-        self._request("zones " + ", ".join(f"{zone} of {key}" for key, zone in sorted(zones.items())), fill)
+        told = ", ".join(f"{value} of {row_uuid}" for row_uuid, value in sorted(values.items()))
+        self._request(f"{what} {told}", fill)
 
     def set_bridge(self, row_uuid: str, fail_mode: str = "secure", disable_in_band: bool = True) -> None:
         """Sets a bridge's fail mode, and whether OVS may put flows of its own before ours."""

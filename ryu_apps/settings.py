@@ -36,6 +36,21 @@ OPTIONS = [
         metavar="NAME",
         help="Bridge to firewall, by name or shell glob. Repeatable. Default: every bridge that connects.",
     ),
+    cfg.MultiStrOpt(
+        "learn",
+        default=["dhcp"],
+        metavar="HOW",
+        help="How vNICs whose addresses nobody states come to some: dhcp (what DHCP servers give them), first-use "
+        "(what they use first), none. Repeatable. Default: dhcp.",
+    ),
+    cfg.IntOpt(
+        "learn-limit",
+        default=2,
+        min=1,
+        max=16,
+        metavar="NUMBER",
+        help="The most addresses of each family that a vNIC may have by first use.",
+    ),
     cfg.BoolOpt(
         "audit",
         default=False,

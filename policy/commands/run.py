@@ -99,6 +99,18 @@ _RYU_ARGUMENTS = f"{__name__}.ryu_arguments"
     help="More settings, in a file of ryu-manager's (see docs/commands.md).",
 )
 @click.option(
+    "--learn",
+    multiple=True,
+    type=click.Choice(["dhcp", "first-use", "none"]),
+    help="How vNICs whose addresses nobody states come to some: what DHCP servers give them, what they use first (ARP, "
+    "neighbour discovery), not at all. Repeatable. Default: dhcp.",
+)
+@click.option(
+    "--learn-limit",
+    type=click.IntRange(1, 16),
+    help="The most addresses of each family that a vNIC may have by first use. Default: 2.",
+)
+@click.option(
     "--audit", is_flag=True, help="Only look: what no rule decides is logged and ALLOWED, not denied."
 )
 @click.option(
@@ -120,6 +132,8 @@ def run(
     listen: tuple[str, int],
     status_port: int,
     config_file: Path | None,
+    learn: tuple[str, ...],
+    learn_limit: int | None,
     audit: bool,
     log: tuple[str, ...],
     verbose: bool,
@@ -141,6 +155,8 @@ def run(
     Then tell each bridge where the controller is:
       ovs-vsctl set-controller br0 tcp:127.0.0.1:6653
     """
+    if "none" in learn and len(set(learn)) > 1:
+        raise click.BadParameter("none stands alone", param_hint="'--learn'")
     application = _application()
     address, port = listen
     command = [
@@ -154,6 +170,8 @@ def run(
         *(["--portcullis-audit"] if audit else []),
         *(f"--portcullis-log={place}" for place in log),
         *(f"--portcullis-bridge={name}" for name in bridge),
+        *(f"--portcullis-learn={how}" for how in learn),
+        *([f"--portcullis-learn-limit={learn_limit}"] if learn_limit is not None else []),
         f"--ofp-listen-host={address}",
         f"--ofp-tcp-listen-port={port}",
         "--wsapi-host=127.0.0.1",

@@ -149,10 +149,32 @@ def _tables(page: Json) -> Iterable[Table]:
             for row in rows(page, "vnics")
         ),
     )
+    yield _table(
+        "Learned addresses", ("vNIC", "address", "source", "known for", "valid for"), _learned(page, time.time())
+    )
     yield _table("OVSDB", ("server", "state"), ((text(row, "remote"), _database(row)) for row in rows(page, "ovsdb")))
     yield _table(
         "Findings", ("where", "what"), ((text(row, "where"), text(row, "message")) for row in rows(page, "findings"))
     )
+
+
+def _learned(page: Json, now: float) -> Iterable[tuple[str, ...]]:
+    for vnic in rows(page, "vnics"):
+        for entry in rows(vnic, "learned"):
+            times = _length(entry, "since", now, -1), _length(entry, "until", now, 1)
+            yield text(vnic, "vnic"), text(entry, "address"), text(entry, "source"), *times
+
+
+def _length(entry: Json, key: str, now: float, sign: int) -> str:
+    """The time from or to a moment, in its two largest units; the clocks may differ a little."""
+    moment = entry.get(key)
+    if not isinstance(moment, int | float):
+        return "no end"
+    seconds = max(0, int(sign * (moment - now)))
+    for size, unit, smaller, of_smaller in ((86400, "d", "h", 3600), (3600, "h", "min", 60), (60, "min", "s", 1)):
+        if seconds >= size:
+            return f"{seconds // size} {unit} {seconds % size // of_smaller} {smaller}"
+    return f"{seconds} s"
 
 
 def _in_force(bridge: Json) -> Text:

@@ -35,8 +35,9 @@ def test_the_least(shop):
 def test_everything(shop):
     (shop / "ryu.conf").write_text("")
     words = shlex.split(
-        ". --ovsdb tcp:h:6640 --ovsdb unix:/a --uplink eth1 --uplink 'bond*' --bridge br0 --listen [::1]:7000 "
-        "--status-port 9000 --config-file ryu.conf --verbose"
+        ". --ovsdb tcp:h:6640 --ovsdb unix:/a --uplink eth1 --uplink 'bond*' --bridge br0 "
+        "--learn dhcp --learn first-use --learn-limit 4 --listen [::1]:7000 --status-port 9000 "
+        "--config-file ryu.conf --verbose"
     )
     assert command(*words, "--", "--log-file", "--x", "more")[3:] == [
         "--config-file=ryu.conf",
@@ -46,6 +47,9 @@ def test_everything(shop):
         "--portcullis-uplink=eth1",
         "--portcullis-uplink=bond*",
         "--portcullis-bridge=br0",
+        "--portcullis-learn=dhcp",
+        "--portcullis-learn=first-use",
+        "--portcullis-learn-limit=4",
         "--ofp-listen-host=::1",
         "--ofp-tcp-listen-port=7000",
         "--wsapi-host=127.0.0.1",
@@ -69,6 +73,16 @@ def test_where_nobody_can_listen(shop, listen):
 def test_wrong_usage(shop, words):
     result = portcullis("run", *words, "--dry-run")
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--learn", "none", "--learn", "dhcp"], ["--learn", "all"], ["--learn-limit", "0"], ["--learn-limit", "17"]],
+)
+def test_ways_to_learn_that_are_none(shop, words):
+    result = portcullis("run", ".", *words, "--dry-run")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert words[0] in result.stderr
 
 
 def test_the_process_becomes_ryu_manager(shop, monkeypatch):

@@ -26,6 +26,27 @@ def test_enforced(shop, controller):
         assert word in result.stdout
 
 
+def test_learned_addresses_are_shown_with_source_and_times(shop, controller, monkeypatch):
+    page = status_page()
+    page["vnics"][0]["learned"] = [
+        {"address": "10.0.0.50", "source": "dhcp4", "since": 1000, "until": 1000 + 90061},
+        {"address": "2001:db8::50", "source": "nd", "since": 1000 - 7260, "until": None},
+        {"address": "10.0.0.51", "source": "dhcp4", "since": 2000, "until": 1059},
+        {"address": 5, "since": "x"},
+    ]
+    controller.pages["/portcullis/status"] = page
+    monkeypatch.setattr(time, "time", lambda: 1000.5)
+    lines = [" ".join(line.split()) for line in portcullis("status").stdout.splitlines()]
+    start = lines.index("Learned addresses")
+    assert lines[start + 1 : start + 6] == [
+        "vNIC address source known for valid for",
+        "web-1/web-1 10.0.0.50 dhcp4 0 s 1 d 1 h",
+        "web-1/web-1 2001:db8::50 nd 2 h 1 min no end",
+        "web-1/web-1 10.0.0.51 dhcp4 0 s 58 s",
+        "web-1/web-1 5 - no end no end",
+    ]
+
+
 def test_not_enforced(shop, controller):
     controller.pages["/portcullis/status"] = status_page(engine(SwitchDown(DPID, 1), OvsdbLost(REMOTE, "gone away")))
     result = portcullis("status")

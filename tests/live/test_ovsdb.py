@@ -188,6 +188,22 @@ def test_zones_are_written_and_come_back(ovs, child):
     assert "other=theirs" in ovs.vsctl("get interface tap1 external_ids")
 
 
+def test_learned_addresses_are_written_beside_what_others_have_there(ovs, child):
+    add_bridge(ovs, "br0")
+    ovs.vsctl(ADD_TAP1)
+    child.wait_until(lambda db: interface(db, "tap1"), "tap1")
+    uuid = interface(child.database, "tap1").uuid
+    child.do("write_zones", {uuid: 4711})
+    for stamp in (5, 6):
+        text = f"52:54:00:00:00:01 {stamp} 10.0.0.50,dhcp4,5,3605"
+        child.do("write_learned", {uuid: text})
+        child.wait_until(
+            lambda db, text=text: interface(db, "tap1").external_ids.get("portcullis-learned") == text, "text"
+        )
+    assert interface(child.database, "tap1").external_ids["portcullis-zone"] == "4711"
+    assert "other=theirs" in ovs.vsctl("get interface tap1 external_ids")
+
+
 def test_bridges_are_set(ovs, child):
     add_bridge(ovs, "br0")
     ovs.vsctl('set bridge br0 other_config:hwaddr="02:00:00:00:00:01"')
