@@ -80,6 +80,13 @@ _RYU_ARGUMENTS = f"{__name__}.ryu_arguments"
     help="Bridge to firewall, by name or shell glob. Repeatable. Default: every bridge of the switches.",
 )
 @click.option(
+    "--log",
+    multiple=True,
+    metavar="SINK",
+    help="Where decisions and drops are logged (docs/logging.md): file:PATH, syslog, syslog:unix:PATH, "
+    "syslog:HOST:PORT or stdout. Repeatable.",
+)
+@click.option(
     "--listen",
     type=_Listen(),
     default=DEFAULT_LISTEN,
@@ -107,6 +114,7 @@ def run(
     ovsdb: tuple[str, ...],
     uplink: tuple[str, ...],
     bridge: tuple[str, ...],
+    log: tuple[str, ...],
     listen: tuple[str, int],
     status_port: int,
     config_file: Path | None,
@@ -140,6 +148,7 @@ def run(
         *(f"--portcullis-ovsdb={remote}" for remote in ovsdb),
         *(f"--portcullis-uplink={name}" for name in uplink),
         *(f"--portcullis-bridge={name}" for name in bridge),
+        *(f"--portcullis-log={sink}" for sink in log),
         f"--ofp-listen-host={address}",
         f"--ofp-tcp-listen-port={port}",
         "--wsapi-host=127.0.0.1",
