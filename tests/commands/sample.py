@@ -14,11 +14,13 @@ from policy.model import Document, Side
 from ryu_apps.engine import Engine, EngineSettings
 from ryu_apps.facts import (
     BundleDone,
+    ClaimBridge,
     FlowsCounted,
     FlowsRead,
     PolicyLoaded,
     PolicyRefused,
     Punted,
+    RoleTold,
     SendBundle,
     SwitchUp,
 )
@@ -80,6 +82,9 @@ def engine(*more, connect=True):
     if connect:
         facts += [SwitchUp(DPID, 1), FlowsRead(DPID, 1, (), {}, HIGHEST_METER)]
     effects = it.handle(facts)
+    if connect:
+        assert ClaimBridge(DPID, 1) in effects
+        effects = it.handle([RoleTold(DPID, 1, master=True)])
     for effect in effects:
         if isinstance(effect, SendBundle):
             it.handle([BundleDone(DPID, 1, effect.serial)])
