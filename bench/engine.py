@@ -38,7 +38,18 @@ from policy.flows.meters import HIGHEST_METER
 from policy.load import Loader
 from policy.model import Document
 from ryu_apps.engine import Engine, EngineSettings
-from ryu_apps.facts import BundleDone, Fact, FlowsRead, PolicyLoaded, ReadFlows, SendBundle, SwitchUp, WriteZones
+from ryu_apps.facts import (
+    BundleDone,
+    ClaimBridge,
+    Fact,
+    FlowsRead,
+    PolicyLoaded,
+    ReadFlows,
+    RoleTold,
+    SendBundle,
+    SwitchUp,
+    WriteZones,
+)
 from ryu_apps.ovsdb_facts import OvsdbSnapshot, OvsdbUpdated
 from ryu_apps.status import status_of
 from topology.rows import BridgeRow, Change, Database, InterfaceRow, PortRow, SwitchRow
@@ -181,7 +192,9 @@ class Switches:
                 sent.octets += octets
                 waiting.append(BundleDone(bundle.dpid, bundle.session, bundle.serial))
             for effect in effects:
-                if isinstance(effect, ReadFlows):
+                if isinstance(effect, ClaimBridge):
+                    waiting.append(RoleTold(effect.dpid, effect.session, master=True))
+                elif isinstance(effect, ReadFlows):
                     waiting.append(FlowsRead(effect.dpid, effect.session, (), {}, HIGHEST_METER))
                 elif isinstance(effect, WriteZones):
                     written = {uuid: {ZONE_KEY: str(zone)} for uuid, zone in effect.zones}

@@ -30,23 +30,28 @@ from ryu_apps.facts import (
     Effect,
     Fact,
     FlowsRead,
+    FlowsTouched,
     GraceOver,
     Later,
     LeaseDue,
+    MetersRead,
     NamePrefixes,
     PolicyLoaded,
     PolicyRefused,
     Punted,
     ReadFailed,
     RetryWrites,
+    RoleRefused,
+    RoleTold,
     SecureBridge,
     SwitchDown,
     SwitchUp,
+    Unwatched,
     WriteZones,
 )
 from ryu_apps.learned_texts import LearnedTexts, Texts
 from ryu_apps.learner import Learner, LearnSettings
-from ryu_apps.ovsdb_facts import OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
+from ryu_apps.ovsdb_facts import OvsdbLock, OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from ryu_apps.session import Session
 from topology.inventory import Inventory
 from topology.join import Resolver
@@ -54,6 +59,11 @@ from topology.ports import Bridge, IsolatedPort, Port, Topology, VnicPort
 from topology.rows import Database, apply_changes
 from topology.vnic import Everybody, Vnic
 from topology.zones import assign
+
+SessionFact = (
+    FlowsRead | ReadFailed | BundleDone | BundleRefused | MetersRead | FlowsTouched | Unwatched | RoleTold | RoleRefused
+    | Due
+)  # fmt: skip
 
 # What is enforced on a bridge that holds nothing of ours while no policy has loaded: no rule, so nothing is allowed.
 NO_POLICY = Document(Inventory(), {}, {}, (), Builtins(), "none")
@@ -83,12 +93,16 @@ class EngineSettings:
 class Remote:
     """One OVSDB server. ``database`` None: never seen. ``error`` None: connected.
 
+    ``ours``: we hold its lock, or held it when the server was lost; only then anything is written there, or to its
+    bridges.
+
     ``zones_asked`` and ``secured`` are the writes on their way: nothing is asked for twice until one of the two
     `RetryWrites` comes, of which at most one each is on its way too (``retry_due``, ``check_due``).
     """
 
     database: Database | None = None
     error: str | None = "not connected yet"
+    ours: bool = False
     write_error: str | None = None
     zones_asked: dict[str, int] = field(default_factory=dict)
     secured: set[str] = field(default_factory=set)
@@ -166,10 +180,16 @@ class Engine:
                 self.policy = PolicyState(document, seen=True)
             case PolicyRefused(problems, missing):
                 self.policy = replace(self.policy, problems=problems, missing=missing, seen=True)
-            case OvsdbSnapshot(remote, database):
+            case OvsdbSnapshot(remote, database, ours):
                 known = self.remotes.setdefault(remote, Remote())
                 known.database, known.error, known.write_error = self._texts.amend(database), None, None
+                known.ours = ours
                 known.ask_again()
+                self._write_again(remote)
+                self._stale = True
+            case OvsdbLock(remote, ours):
+                self.remotes[remote].ours = ours
+                self.remotes[remote].ask_again()
                 self._write_again(remote)
                 self._stale = True
             case OvsdbUpdated(remote, changes):
@@ -216,14 +236,30 @@ class Engine:
                 self._hear(fact)
             case FlowsRead() | ReadFailed() | BundleDone() | BundleRefused() | Due():
                 self._of_session(fact)
+            case MetersRead() | FlowsTouched() | Unwatched() | RoleTold() | RoleRefused():
+                self._of_session(fact)
 
-    def _of_session(self, fact: FlowsRead | ReadFailed | BundleDone | BundleRefused | Due) -> None:
+    def _of_session(self, fact: SessionFact) -> None:
         session = self.sessions.get(fact.dpid)
         if session is None or session.number != fact.session:
             return
         match fact:
             case FlowsRead(_, _, entries, meters, most_meters):
-                session.read(entries, meters, most_meters)
+                self._effects += session.read(entries, meters, most_meters)
+            case MetersRead(_, _, serial, meters):
+                session.heard_meters(serial, meters)
+            case FlowsTouched():
+                session.touched = True
+            case Unwatched():
+                self._effects += session.unwatched()
+            case RoleTold(_, _, master):
+                self._effects += session.role(master)
+                bridge = self.bridge(fact.dpid)
+                if not master and bridge is not None and self.remotes[bridge.remote].error is not None:
+                    # While we cannot ask who holds the server's lock, the switch's word counts.
+                    self.remotes[bridge.remote].ours = False
+            case RoleRefused(_, _, error):
+                self._effects += session.unclaimed(error)
             case ReadFailed(_, _, error):
                 self._effects += session.unreadable(error)
             case BundleDone(_, _, serial):
@@ -253,7 +289,8 @@ class Engine:
             self._learn(self.learner.hear(punted, bridge, self._vnics.values))
 
     def _learn(self, texts: Texts) -> None:
-        """What vNICs have learned counts at once, and is written."""
+        """What vNICs have learned counts at once, and is written, where we are the ones to write."""
+        texts = {place: text for place, text in texts.items() if self.remotes[place[0]].ours}
         if not texts:
             return
         for name, (changes, write) in self._texts.put(texts, self._databases()).items():
@@ -266,7 +303,8 @@ class Engine:
                 self._check_later(name)
 
     def _write_again(self, name: str) -> None:
-        writes = self._texts.unwritten(name) if self.remotes[name].error is None else []
+        remote = self.remotes[name]
+        writes = self._texts.unwritten(name) if remote.ours and remote.error is None else []
         if writes:
             self._effects += writes
             self._check_later(name)
@@ -325,7 +363,7 @@ class Engine:
             zoneless[bridge.remote] += [port for port in bridge.vnic_ports if port.zone is None]
         for name, database in databases.items():
             remote = self.remotes[name]
-            if remote.error is not None:
+            if remote.error is not None or not remote.ours:
                 continue
             without = {port.interface_uuid for port in zoneless[name]}
             asked = {uuid: zone for uuid, zone in remote.zones_asked.items() if uuid in without}
@@ -339,6 +377,8 @@ class Engine:
     def _secure_bridges(self) -> None:
         for bridge in self.topology.bridges:
             remote = self.remotes[bridge.remote]
+            if not remote.ours:
+                continue
             if remote.error is None and bridge.uuid not in remote.prefixed:
                 remote.prefixed.add(bridge.uuid)
                 self._effects.append(NamePrefixes(bridge.remote, bridge.uuid))
@@ -361,10 +401,15 @@ class Engine:
         assert self._compiled is not None
         for dpid, session in self.sessions.items():
             bridge = self.bridge(dpid)
-            if bridge is None or not session.ready:
+            if bridge is None or not session.idle:
                 continue
             if self.policy.document is None and session.was_ours:
                 # A bridge that enforces a policy from before our start keeps it until there is one to replace it.
+                continue
+            if not self.remotes[bridge.remote].ours:
+                continue
+            self._effects += session.prepare()
+            if not session.ready:
                 continue
             if dpid not in self.wanted:
                 book = self._bridge_books.setdefault(dpid, BridgeBook())

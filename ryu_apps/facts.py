@@ -92,6 +92,50 @@ class ReadFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class MetersRead:
+    """All meters of the bridge, as `FlowsRead` has them; ``serial`` is the question's."""
+
+    dpid: int
+    session: int
+    serial: int
+    meters: Mapping[int, Meter | None]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowsTouched:
+    """Somebody else has changed flows in our tables, or may have: what the bridge holds is to be looked at."""
+
+    dpid: int
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unwatched:
+    """The switch will not tell when somebody changes flows: they must be read back from time to time."""
+
+    dpid: int
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoleTold:
+    """The switch takes changes from us alone (``master``), or from another controller and not from us."""
+
+    dpid: int
+    session: int
+    master: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRefused:
+    """The switch does not make us its master."""
+
+    dpid: int
+    session: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """A time asked for with `Later` has come."""
 
@@ -174,8 +218,9 @@ class LeaseDue:
 Report = Punted | FlowsCounted | MetersCounted
 
 Fact = (
-    PolicyLoaded | PolicyRefused | SwitchUp | SwitchDown | FlowsRead | ReadFailed | BundleDone | BundleRefused | Due
-    | GraceOver | RetryWrites | OvsdbFact | Punted | Clock | LeaseDue
+    PolicyLoaded | PolicyRefused | SwitchUp | SwitchDown | FlowsRead | ReadFailed | BundleDone | BundleRefused
+    | MetersRead | FlowsTouched | Unwatched | RoleTold | RoleRefused | Due | GraceOver | RetryWrites | OvsdbFact
+    | Punted | Clock | LeaseDue
 )  # fmt: skip
 
 
@@ -185,6 +230,34 @@ class ReadFlows:
 
     dpid: int
     session: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMeters:
+    """Ask a bridge for its meters alone."""
+
+    dpid: int
+    session: int
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimBridge:
+    """Become a bridge's master (OpenFlow 1.4, 6.3.6): from then on it takes changes from no other controller."""
+
+    dpid: int
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class DriftFound:
+    """An alarm: a bridge's flows and meters are not what we had put there. ``sample`` shows one of them."""
+
+    dpid: int
+    missing: int
+    altered: int
+    added: int
+    sample: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,5 +349,6 @@ class Answer:
 
 
 Effect = (
-    ReadFlows | SendBundle | Disconnect | Later | WriteZones | WriteLearned | SecureBridge | NamePrefixes | Answer
+    ReadFlows | ReadMeters | ClaimBridge | DriftFound | SendBundle | Disconnect | Later | WriteZones | WriteLearned
+    | SecureBridge | NamePrefixes | Answer
 )  # fmt: skip

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ryu_apps.facts import WriteLearned
+from topology.learned import parse_book
 from topology.rows import LEARNED_KEY, Change, Database, InterfaceRow, Row
 
 # An interface: the remote of its database, and its UUID.
@@ -72,11 +73,22 @@ class LearnedTexts:
         text = asked.get(uuid)
         if text is None:
             return row
-        if isinstance(row, InterfaceRow) and row.external_ids.get(LEARNED_KEY) != text:
-            return _with_text(row, text)
-        # OVSDB shows it, or the interface is gone.
+        if isinstance(row, InterfaceRow):
+            told = row.external_ids.get(LEARNED_KEY)
+            if told != text and _stamp(told) <= _stamp(text):
+                return _with_text(row, text)
+        # OVSDB shows it, or something newer (another controller's, if the server is no longer ours); or the interface
+        # is gone.
         del asked[uuid]
         return row
+
+
+def _stamp(text: str | None) -> int:
+    """How new a text is; 0: it says nothing."""
+    try:
+        return parse_book(text or "").stamp
+    except ValueError:
+        return 0
 
 
 def _with_text(row: InterfaceRow, text: str) -> InterfaceRow:

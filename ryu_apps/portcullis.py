@@ -121,6 +121,24 @@ class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
         """A copy of a packet."""
         self.worker.switches.heard_packet(event.msg)
 
+    @set_ev_cls(ofp_event.EventOFPFlowMonitorReply, MAIN_DISPATCHER)
+    @fact_handler
+    def on_updates(self, event: Any) -> None:  # noqa: ANN401
+        """Somebody has changed a bridge's flows."""
+        self.worker.switches.heard_updates(event.msg)
+
+    @set_ev_cls(ofp_event.EventOFPRoleReply, MAIN_DISPATCHER)
+    @fact_handler
+    def on_role(self, event: Any) -> None:  # noqa: ANN401
+        """An answer about who is master."""
+        self.worker.switches.heard_role(event.msg)
+
+    @set_ev_cls(ofp_event.EventOFPRoleStatus, MAIN_DISPATCHER)
+    @fact_handler
+    def on_demotion(self, event: Any) -> None:  # noqa: ANN401
+        """Another controller has become master."""
+        self.worker.switches.heard_demotion(event.msg)
+
 
 def _reporter(engine: Engine, settings: Any) -> Reporter:  # noqa: ANN401 (oslo.config's)
     try:

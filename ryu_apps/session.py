@@ -1,8 +1,14 @@
 """One connected bridge: what is installed there, what is on its way, what went wrong. Pure: facts in, effects out.
 
 READING --flows read--> IDLE --difference--> CHANGING --committed--> IDLE
-   ^                                            |
-   +------ after a pause ------ WAITING <--refused-+
+   ^                    |  ^                    |
+   |     before the first  |                    |
+   |           change  v   |master              |
+   |                  CLAIMING                  |
+   |                       |refused             |refused
+   +---- after a pause -- WAITING <-------------+
+
+Where the switch tells that somebody else has changed its flows, it goes from IDLE to READING again.
 """
 
 from __future__ import annotations
@@ -20,17 +26,33 @@ from policy.flows.pieces import Wanted
 from policy.flows.shared_map import SharedMap
 from policy.flows.tables import BY_NUMBER, TABLES
 from policy.flows.wire import Installed
-from ryu_apps.facts import Disconnect, Due, Effect, Later, ReadFlows, SendBundle
+from ryu_apps.drift import Drift, altered_meters, drift
+from ryu_apps.facts import (
+    ClaimBridge,
+    Disconnect,
+    DriftFound,
+    Due,
+    Effect,
+    Later,
+    ReadFlows,
+    ReadMeters,
+    SendBundle,
+)
 
 # Seconds without an answer after which a bridge is taken for dead; OVS commits thousands of flows in well under one.
 ANSWER_SECONDS = 30.0
 # Pauses before the next try after a refusal.
 FIRST_PAUSE, LAST_PAUSE = 1.0, 30.0
+# Seconds between two looks at flows that somebody else keeps changing, and between two where the switch does not tell.
+REST, LOOK_AGAIN = 1.0, 60.0
+# Seconds between two looks at meters, of which no switch tells: they are few and short.
+LOOK_AT_METERS = 5.0
 
 
 class State(enum.Enum):
     READING = "reading its flows"
     IDLE = "idle"
+    CLAIMING = "becoming its master"
     CHANGING = "changing"
     WAITING = "waiting to try again"
 
@@ -39,6 +61,9 @@ class State(enum.Enum):
 class Session:
     """The state of one connection. ``installed`` is what the switch holds of ours, as far as we know: flows as it has
     told them, or what was last brought there.
+
+    ``master``: the switch takes changes from us alone. ``touched``: somebody else has changed something since it was
+    read. ``resting``: it has been read for that reason a moment ago. ``watched``: the switch tells of changed flows.
     """
 
     dpid: int
@@ -59,25 +84,38 @@ class Session:
     bundles: int = 0
     refusals: int = 0
     foreign_removed: int = 0
+    drift: int = 0
+    master: bool = False
+    touched: bool = False
+    resting: bool = False
+    watched: bool = True
+
+    @property
+    def idle(self) -> bool:
+        """True if nothing is on its way."""
+        return self.state is State.IDLE
 
     @property
     def ready(self) -> bool:
-        """True if the switch's flows are known and nothing is on its way."""
-        return self.state is State.IDLE
+        """True if nothing is on its way and the switch's flows are known."""
+        return self.idle and not self.touched
 
     def begin(self) -> list[Effect]:
         """Read back what is there."""
         self.state = State.READING
+        self.touched = False
         self.serial += 1
         return [ReadFlows(self.dpid, self.number), self._due("answer", ANSWER_SECONDS)]
 
-    def read(self, entries: Iterable[Installed], meters: Mapping[int, Meter | None], most_meters: int) -> None:
+    def read(
+        self, entries: Iterable[Installed], meters: Mapping[int, Meter | None], most_meters: int
+    ) -> list[Effect]:
         """The switch has told all its flows and meters.
 
         Ignored if nobody has asked: it would hide what is on its way.
         """
         if self.state is not State.READING:
-            return
+            return []
         ours: dict[Key, Flow] = {}
         foreign: list[Installed] = []
         for entry in entries:
@@ -90,11 +128,60 @@ class Session:
                 ours[entry.flow.key] = entry.flow
             else:
                 foreign.append(entry)
+        # What was there before our first word of this connection is compared with nothing.
+        compared = self.in_force is not None and self.master
+        found = drift(self._known(), ours, foreign, self.meters, meters) if compared else Drift()
         self.installed, self.foreign = ours, tuple(foreign)
         self.meters, self.metered = meters, most_meters >= HIGHEST_METER
-        self.was_ours = bool(ours)
+        # What we have put there ourselves, without a policy, is no last good policy of an earlier run.
+        self.was_ours = self.was_ours or (bool(ours) and self.in_force is None)
         self.state = State.IDLE
         self.serial += 1
+        if not found:
+            return []
+        self.drift += len(found)
+        return [DriftFound(self.dpid, found.missing, found.altered, found.added, found.sample)]
+
+    def _known(self) -> Mapping[Key, Flow]:
+        return self.installed.flat() if isinstance(self.installed, Wanted) else self.installed
+
+    def heard_meters(self, serial: int, meters: Mapping[int, Meter | None]) -> None:
+        """The switch has told its meters; of no interest if something has happened since they were asked for."""
+        if serial == self.serial and self.idle and altered_meters(self.meters, meters):
+            self.touched = True
+
+    def prepare(self) -> list[Effect]:
+        """What must be done before a change: become the switch's master; look again at what others have touched."""
+        if self.state is not State.IDLE:
+            return []
+        if not self.master:
+            self.state = State.CLAIMING
+            self.serial += 1
+            return [ClaimBridge(self.dpid, self.number), self._due("answer", ANSWER_SECONDS)]
+        if self.touched and not self.resting:
+            self.resting = True
+            return [*self.begin(), Later(REST, Due(self.dpid, self.number, "rest", 0))]
+        return []
+
+    def role(self, master: bool) -> list[Effect]:
+        """The switch tells, asked or not, whether we are its master."""
+        was, self.master = self.master, master
+        if self.state is State.CLAIMING and master:
+            self.state = State.IDLE
+            self.serial += 1
+            return [] if was else [Later(LOOK_AT_METERS, Due(self.dpid, self.number, "meters", 0))]
+        if not master and (self.state is State.CLAIMING or (was and self.state is State.IDLE)):
+            return self._wait("another controller has made itself its master")
+        return []
+
+    def unclaimed(self, error: str) -> list[Effect]:
+        """The switch does not make us its master: it is asked again after a pause."""
+        return self._wait(error) if self.state is State.CLAIMING else []
+
+    def unwatched(self) -> list[Effect]:
+        """The switch will not tell what others change: its flows are read back now and then."""
+        self.watched = False
+        return [Later(LOOK_AGAIN, Due(self.dpid, self.number, "look", 0))]
 
     def change(self, wanted: Wanted, revision: str) -> list[Effect]:
         """Bring the switch from what it holds to what is wanted, if it is free."""
@@ -194,11 +281,22 @@ class Session:
 
     def due(self, what: str, serial: int) -> list[Effect]:
         """A time has come that was asked for; most have been overtaken by an answer."""
+        if what == "rest":
+            self.resting = False
+            return []
+        if what == "meters":
+            if not self.master:
+                return []
+            again = Later(LOOK_AT_METERS, Due(self.dpid, self.number, "meters", 0))
+            return [ReadMeters(self.dpid, self.number, self.serial), again] if self.idle else [again]
+        if what == "look":
+            self.touched = True
+            return [Later(LOOK_AGAIN, Due(self.dpid, self.number, "look", 0))]
         if serial != self.serial:
             return []
         if what == "retry" and self.state is State.WAITING:
             return self.begin()
-        if what == "answer" and self.state in (State.READING, State.CHANGING):
+        if what == "answer" and self.state in (State.READING, State.CLAIMING, State.CHANGING):
             self.error = f"no answer within {ANSWER_SECONDS:g} s"
             return [Disconnect(self.dpid, self.number, self.error)]
         return []

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ryu_apps.engine import REFUSED, Engine
-from ryu_apps.session import Session
+from ryu_apps.session import Session, State
 from topology.learned import Learned
 from topology.ports import Bridge, Finding, IsolatedPort, Topology, UplinkPort, VnicPort
 
@@ -34,6 +34,7 @@ def status_of(engine: Engine) -> Status:
                 "connected": remote.error is None,
                 "error": remote.error,
                 "write_error": remote.write_error,
+                "ours": remote.ours,
             }
             for name, remote in sorted(engine.remotes.items())
         ],
@@ -86,6 +87,8 @@ def _waiting(engine: Engine) -> Iterator[str]:
     for name, remote in sorted(engine.remotes.items()):
         if remote.database is None:
             yield f"OVSDB {name}: {remote.error}"
+        elif not remote.ours:
+            yield f"OVSDB {name}: another controller enforces on its bridges; this one stands by"
         elif remote.error is not None:
             yield f"OVSDB {name} is lost: {remote.error}; what it told last stays in force"
     if not engine.topology.bridges:
@@ -111,6 +114,8 @@ def _waiting_for_policy(engine: Engine) -> Iterator[str]:
 
 def _waiting_for_bridge(engine: Engine, bridge: Bridge) -> Iterator[str]:
     session = _session(engine, bridge)
+    if not engine.remotes[bridge.remote].ours:
+        return
     if bridge.dpid is None:
         yield "has no datapath id of its own: is its ovs-vswitchd running?"
     elif session is None:
@@ -132,6 +137,8 @@ def _progress(engine: Engine, session: Session) -> str:
     """What a bridge is doing that does not enforce the newest of everything."""
     if session.error is not None:
         return f"{session.state.value}: {session.error}"
+    if session.state is State.IDLE and not session.ready:
+        return "about to look at what somebody else has changed"
     if not session.ready:
         return session.state.value
     if engine.policy.document is None and session.was_ours:
@@ -145,6 +152,8 @@ def _session(engine: Engine, bridge: Bridge) -> Session | None:
 
 def _in_force(engine: Engine, bridge: Bridge, session: Session) -> bool:
     assert bridge.dpid is not None
+    if not engine.remotes[bridge.remote].ours:
+        return False
     return session.ready and session.in_force is not None and engine.wanted.get(bridge.dpid) is not None
 
 
@@ -165,6 +174,9 @@ def _bridge(engine: Engine, bridge: Bridge) -> Status:
         "bundles": session.bundles if session else 0,
         "refusals": session.refusals if session else 0,
         "foreign_removed": session.foreign_removed if session else 0,
+        "drift": session.drift if session else 0,
+        "watched": session.watched if session else None,
+        "master": session.master if session else False,
         "uplinks": [_uplink(port) for port in bridge.uplinks],
     }
 
@@ -211,6 +223,8 @@ def _learned(entry: Learned) -> Status:
 def _vnic_state(engine: Engine, bridge: Bridge, port: VnicPort, session: Session | None) -> tuple[str, str | None]:
     if port.vnic.trusted:
         return "trusted", "out of the firewall by the inventory's word"
+    if not engine.remotes[bridge.remote].ours:
+        return "pending", "its bridge is another controller's; this one stands by"
     if session is None:
         return "pending", "its bridge is not connected"
     if port.zone is None:

@@ -30,20 +30,28 @@ from policy.flows.tables import TABLES
 from policy.flows.telling import answer_actions
 from policy.flows.text import flow_text
 from policy.flows.wire import WireError
+from ryu_apps import flow_monitor
 from ryu_apps.facts import (
     Answer,
     BundleDone,
     BundleRefused,
+    ClaimBridge,
     Fact,
     FlowsCounted,
     FlowsRead,
+    FlowsTouched,
     MetersCounted,
+    MetersRead,
     Punted,
     ReadFailed,
     ReadFlows,
+    ReadMeters,
+    RoleRefused,
+    RoleTold,
     SendBundle,
     SwitchDown,
     SwitchUp,
+    Unwatched,
 )
 
 LOG = logging.getLogger(__name__)
@@ -70,11 +78,21 @@ class RawEntries:
 
 for _reply in (
     parser.OFPFlowStatsReply,
+    parser.OFPFlowMonitorReply,
     parser.OFPMeterStatsReply,
     parser.OFPMeterConfigStatsReply,
     parser.OFPMeterFeaturesStatsReply,
 ):
     _reply.cls_stats_body_cls = RawEntries
+
+
+@dataclass(slots=True, eq=False)
+class Look:
+    """A question about the meters alone: its xid, the session's number for it, and what has been told so far."""
+
+    xid: int
+    serial: int
+    meters: dict[int, Meter | None] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -101,6 +119,10 @@ class Connection:
     # Meters to be removed once the bundle is in force.
     remove_meters: tuple[int, ...] = ()
     complaints: int = 0
+    # What was asked for the flow monitor, and to become master.
+    watch_xid: int | None = None
+    role_xid: int | None = None
+    looking: Look | None = None
 
 
 class Switches:
@@ -155,11 +177,15 @@ class Switches:
     # --- sending
 
     def read(self, effect: ReadFlows) -> None:
-        """Ask for all flows and meters."""
+        """Ask for all flows and meters; and first, once a connection, to be told of what others change from now on."""
         connection = self._find(effect.dpid, effect.session)
         if connection is None:
             return
         datapath = connection.datapath
+        watch = b""
+        if connection.watch_xid is None:
+            connection.watch_xid = datapath.xid = (datapath.xid + 1) & ofp.MAX_XID
+            watch = flow_monitor.request(datapath.xid)
         requests = {
             ofp.OFPMP_METER_FEATURES: parser.OFPMeterFeaturesStatsRequest(datapath, 0),
             ofp.OFPMP_METER_CONFIG: parser.OFPMeterConfigStatsRequest(datapath, 0, ofp.OFPM_ALL),
@@ -167,7 +193,7 @@ class Switches:
                 datapath, 0, ofp.OFPTT_ALL, ofp.OFPP_ANY, ofp.OFPG_ANY, 0, 0, parser.OFPMatch()
             ),
         }
-        message = b"".join(_packed(connection, request) for request in requests.values())
+        message = watch + b"".join(_packed(connection, request) for request in requests.values())
         connection.asked = {request.xid: kind for kind, request in requests.items()}
         connection.entries, connection.meters, connection.most_meters = [], {}, 0
         self._post(connection, message)
@@ -191,6 +217,27 @@ class Switches:
             connection.counted, connection.dropped = [], []
             self._post(connection, message)
         return len(self._connections)
+
+    def read_meters(self, effect: ReadMeters) -> None:
+        """Ask for the meters alone: no switch tells when somebody changes one."""
+        connection = self._find(effect.dpid, effect.session)
+        if connection is not None:
+            request = parser.OFPMeterConfigStatsRequest(connection.datapath, 0, ofp.OFPM_ALL)
+            message = _packed(connection, request)
+            connection.looking = Look(request.xid, effect.serial)
+            self._post(connection, message)
+
+    def claim(self, effect: ClaimBridge) -> None:
+        """Become the bridge's master: ask for the number of the last election, then win the next."""
+        connection = self._find(effect.dpid, effect.session)
+        if connection is not None:
+            self._ask_role(connection, ofp.OFPCR_ROLE_NOCHANGE, 0)
+
+    def _ask_role(self, connection: Connection, role: int, election: int) -> None:
+        request = parser.OFPRoleRequest(connection.datapath, role, election)
+        message = _packed(connection, request)
+        connection.role_xid = request.xid
+        self._post(connection, message)
 
     def send(self, effect: SendBundle) -> None:
         """Send a bundle, up to its closing. It is committed when the switch has confirmed that, without complaint.
@@ -303,6 +350,12 @@ class Switches:
                 self._told(connection, message.xid)
         elif message.xid in connection.counting:
             self._counted(connection, message.xid)
+        elif message.xid == connection.watch_xid:
+            LOG.error("bridge %016x: does not tell what others change: %s", message.datapath.id, text)
+            self._emit(Unwatched(message.datapath.id, connection.number))
+        elif message.xid == connection.role_xid:
+            connection.role_xid = None
+            self._emit(RoleRefused(message.datapath.id, connection.number, f"it takes no master: {text}"))
         elif connection.complaints < MAX_COMPLAINTS:
             connection.complaints += 1
             LOG.warning("bridge %016x: %s, about nothing that is on its way", message.datapath.id, text)
@@ -316,6 +369,30 @@ class Switches:
         connection.bundle = 0
         self._emit(BundleRefused(dpid, connection.number, connection.serial, where, flow))
 
+    def heard_role(self, message: Any) -> None:  # noqa: ANN401
+        """An answer to `claim`: the number of the last election, or that we are master."""
+        connection = self._heard_on(message)
+        if connection is None or message.xid != connection.role_xid:
+            return
+        if message.role == ofp.OFPCR_ROLE_MASTER:
+            connection.role_xid = None
+            self._emit(RoleTold(message.datapath.id, connection.number, True))
+        else:
+            # All ones: there has been no election yet; the first is number 0.
+            self._ask_role(connection, ofp.OFPCR_ROLE_MASTER, (message.generation_id + 1) & 0xFFFF_FFFF_FFFF_FFFF)
+
+    def heard_demotion(self, message: Any) -> None:  # noqa: ANN401
+        """The switch tells, unasked, that another controller has become its master."""
+        connection = self._heard_on(message)
+        if connection is not None and message.role == ofp.OFPCR_ROLE_SLAVE:
+            self._emit(RoleTold(message.datapath.id, connection.number, False))
+
+    def heard_updates(self, message: Any) -> None:  # noqa: ANN401
+        """The switch tells of changes that others have made to its flows."""
+        connection = self._heard_on(message)
+        if connection is not None and any(flow_monitor.touches_ours(body.data) for body in message.body):
+            self._emit(FlowsTouched(message.datapath.id, connection.number))
+
     def heard_flows(self, message: Any) -> None:  # noqa: ANN401
         """A part of an answer to `read`."""
         connection = self._heard_on(message)
@@ -323,6 +400,9 @@ class Switches:
             return
         if message.xid in connection.counting:
             self._heard_counters(connection, message)
+            return
+        if connection.looking is not None and message.xid == connection.looking.xid:
+            self._heard_meters(connection, connection.looking, message)
             return
         kind = connection.asked.get(message.xid)
         if kind is None:
@@ -340,6 +420,17 @@ class Switches:
             return
         if not message.flags & ofp.OFPMPF_REPLY_MORE:
             self._told(connection, message.xid)
+
+    def _heard_meters(self, connection: Connection, look: Look, message: Any) -> None:  # noqa: ANN401
+        try:
+            for body in message.body:
+                look.meters.update(meter_wire.decode_meter_configs(body.data))
+        except Exception as error:  # as in `heard_flows`
+            self._unreadable(connection, f"its meters cannot be read: {error}")
+            return
+        if not message.flags & ofp.OFPMPF_REPLY_MORE:
+            connection.looking = None
+            self._emit(MetersRead(connection.datapath.id, connection.number, look.serial, look.meters))
 
     def _heard_counters(self, connection: Connection, message: Any) -> None:  # noqa: ANN401
         kind = connection.counting[message.xid]

@@ -18,7 +18,9 @@ from policy.flows.tables import TABLES
 from ryu_apps.engine import Engine
 from ryu_apps.facts import (
     Answer,
+    ClaimBridge,
     Disconnect,
+    DriftFound,
     Effect,
     Fact,
     FlowsCounted,
@@ -26,6 +28,7 @@ from ryu_apps.facts import (
     Later,
     NamePrefixes,
     ReadFlows,
+    ReadMeters,
     Report,
     SecureBridge,
     SendBundle,
@@ -150,6 +153,9 @@ class Worker:
         carry: Mapping[type, Callable[[Any], None]] = {
             ReadFlows: self.switches.read,
             Answer: self.switches.answer,
+            ReadMeters: self.switches.read_meters,
+            ClaimBridge: self.switches.claim,
+            DriftFound: self._alarm,
             SendBundle: self._send,
             Disconnect: self._disconnect,
             Later: self._later,
@@ -158,6 +164,12 @@ class Worker:
             NamePrefixes: lambda e: self.databases[e.remote].name_prefixes(e.uuid, PREFIXES),
         }
         carry[type(effect)](effect)
+
+    def _alarm(self, effect: DriftFound) -> None:
+        LOG.error(
+            "ALARM bridge %016x: somebody else has changed it: %d missing, %d altered, %d added; %s; repairing",
+            *(effect.dpid, effect.missing, effect.altered, effect.added, effect.sample),
+        )
 
     def _send(self, effect: SendBundle) -> None:
         LOG.info(

@@ -28,6 +28,7 @@ DROPS: Mapping[Drop, str] = {
     Drop.NO_PASSAGE: "a packet that nothing lets pass",
     Drop.ROUTED_DISCOVERY: "neighbour or router discovery that a router passed on from elsewhere",
     Drop.UNHELPED: "a connection agreed on over another one that no rule with a helper allows, or to a port below 1024",
+    Drop.FORGED_ERROR: "an ICMP error about a connection of two other vNICs",
 }
 
 

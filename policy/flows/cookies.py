@@ -70,6 +70,7 @@ class Drop(enum.IntEnum):
     NO_PASSAGE = 10
     ROUTED_DISCOVERY = 11
     UNHELPED = 12
+    FORGED_ERROR = 13
 
     @property
     def label(self) -> str:

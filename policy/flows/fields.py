@@ -143,6 +143,7 @@ AUDIT = _part(10, 16, 23, "audit", "which policy in audit is asked, from 1, in t
 FRESH = _part(10, 9, 9, "fresh", "1: the first packet of its connection")
 HELPED_EGRESS = _part(10, 10, 10, "helped_egress", "1: the egress side allows it with a helper, or has no say")
 HELPED_INGRESS = _part(10, 11, 11, "helped_ingress", "1: the ingress side allows it with a helper, or has no say")
+AN_END = _part(10, 13, 13, "an_end", "1: the vNIC it comes from is an end of the connection that it is related to")
 EXPECTED = _part(10, 12, 12, "expected", "1: of a connection that a helper expected")
 RULE = _part(11, 0, 31, "rule", "number of the rule that allows it, if that has services with a helper", "hex")
 

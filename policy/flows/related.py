@@ -36,9 +36,11 @@ from policy.flows.flow import (
     flow,
     masked,
     match,
+    prefix_conditions,
 )
 from policy.flows.telling import drop
 from policy.model import HELPERS, TCP, UDP
+from topology.addresses import Prefix
 
 PIPE = cookie(Kind.PIPELINE)
 # Where the two ends listen for what they agreed on, no service has its home: whoever makes an FTP server or client say
@@ -68,10 +70,18 @@ def _as_its_connection(family: int) -> tuple[Action, ...]:
         Load(f.DST_ID, 0),
         Resubmit("SRC_ID"),
         Resubmit("DST_ID"),
+        Resubmit("ENDS"),
         Pop(destination),
         Pop(source),
         Resubmit("JUDGE"),
     )
+
+
+def end_flows(vnic: int, prefix: Prefix, mark: int) -> Iterator[Flow]:
+    """While a related packet has the addresses of its connection: is its sender one of the two ends?"""
+    for source in (True, False):
+        tests = match(exact(f.SRC_VNIC, vnic), prefix_conditions(prefix, source))
+        yield flow("ENDS", 100, tests, (Load(f.AN_END, 1),), mark)
 
 
 def related_flows() -> Iterator[Flow]:
@@ -98,6 +108,9 @@ def _related() -> Iterator[Flow]:
 
 def _judge() -> Iterator[Flow]:
     """The side of that connection on which a vNIC is: who opened it and sends is ahead, who opened and gets is not."""
+    # Two vNICs share their network's zone with all others: who is none of the two has nothing to say about them.
+    stranger = match(RELATED, exact(f.LEAVES, 1), exact(f.ARRIVES, 1), exact(f.AN_END, 0))
+    yield drop("JUDGE", 140, stranger, Drop.FORGED_ERROR)
     as_connection = (Move(f.SRC_ID, f.FROM_ID, 32), Move(f.DST_ID, f.TO_ID, 32), Resubmit("SIDE"))
     for leaves in (True, False):
         for opener in (True, False):

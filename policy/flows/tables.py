@@ -41,9 +41,10 @@ class Table:
         """What OVSDB's ``Flow_Table.prefixes`` should name for this table: the addresses that it matches by prefix.
 
         With these, OVS's cache of a decision covers as much of the address space as it can. Without, a guest that goes
-        through IPv6 addresses makes one entry for each (for IPv4 it is OVS's default).
+        through IPv6 addresses makes one entry for each (for IPv4 it is OVS's default). OVS takes three names; of a
+        table that matches all four addresses the last goes without.
         """
-        return tuple(name for field, name in _PREFIXES if field.name in self.matches)
+        return tuple(name for field, name in _PREFIXES if field.name in self.matches)[:3]
 
 
 _PREFIXES = ((f.IPV4_SRC, "ip_src"), (f.IPV4_DST, "ip_dst"), (f.IPV6_SRC, "ipv6_src"), (f.IPV6_DST, "ipv6_dst"))
@@ -203,7 +204,7 @@ _DECLARED: list[_Declaration] = [
         "Back from conntrack. An ICMP error gets the identities of the connection it belongs to, a connection that a "
         "helper expected those of the one over which it was agreed on.",
         (f.ETH_TYPE, f.CT_STATE, f.IP_PROTO, f.TCP_DST, f.UDP_DST),
-        ("SRC_ID", "DST_ID", "JUDGE", _TELL),
+        ("SRC_ID", "DST_ID", "ENDS", "JUDGE", _TELL),
         (),
         "to JUDGE",
     ),
@@ -212,8 +213,8 @@ _DECLARED: list[_Declaration] = [
         "Who opened the connection that this packet belongs to, and where is its service read? Invalid packets end "
         "here; a protocol that conntrack does not follow is tried as an opening packet and as a reply.",
         (
-            f.CT_STATE, f.CT_MARK, f.ETH_TYPE, f.IP_PROTO, f.IP_FRAG, f.LEAVES, f.CT_NW_PROTO, f.CT_TP_SRC,
-            f.CT_TP_DST,
+            f.CT_STATE, f.CT_MARK, f.ETH_TYPE, f.IP_PROTO, f.IP_FRAG, f.LEAVES, f.ARRIVES, f.AN_END,
+            f.CT_NW_PROTO, f.CT_TP_SRC, f.CT_TP_DST,
         ),
         ("SIDE", "PAIR", _TELL),
         (),
@@ -369,6 +370,14 @@ _DECLARED: list[_Declaration] = [
             "no helper",
         )
         for side in Side
+    ),
+    (
+        "ENDS",
+        "Subroutine: does a related packet, in its connection's addresses, come from a vNIC that is an end of that?",
+        (f.SRC_VNIC, f.ETH_TYPE, f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST),
+        (),
+        (),
+        "it is not",
     ),
 ]
 

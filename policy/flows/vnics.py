@@ -22,6 +22,7 @@ from policy.flows.flow import (
 )
 from policy.flows.meters import MeterKind, meter_number
 from policy.flows.plumbing import ADDRESSED, MULTICAST, role_flows
+from policy.flows.related import end_flows
 from policy.flows.telling import telling_flows
 from policy.model import ICMPV6
 from topology.addresses import Prefix, link_local_of, mac_number
@@ -71,6 +72,7 @@ def vnic_flows(port: VnicPort, scope: int) -> Iterator[Flow]:
     for prefix in port.vnic.addresses:
         yield flow("GUARD", 100, match(sender, prefix_conditions(prefix, source=True)), (Resubmit("LEAVE"),), mark)
         yield flow("ARRIVE", 100, match(receiver, prefix_conditions(prefix, source=False)), ADDRESSED, mark)
+        yield from end_flows(number, prefix, mark)
         if prefix.version == 4:
             yield flow(
                 "GUARD",

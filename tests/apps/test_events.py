@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -322,13 +321,3 @@ def test_hostile_frames_never_break_a_line(mark, side, reply, source, target, po
 
 
 HOSTILE = reports()
-
-
-def test_the_page_shows_lines_as_they_are():
-    page = (Path(__file__).parents[2] / "docs" / "logging.md").read_text()
-    (block,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
-    connection, drop = map(json.loads, block.splitlines())
-    assert list(connection) == DECIDED and list(drop) == DROPPED
-    table = page.split("## Lines")[1].split("## Counters")[0]
-    keys = "".join(line.split("|")[1] for line in table.splitlines() if line[:2] == "| ")
-    assert {*re.findall(r"`([a-z_]+)`", keys)} == {*DECIDED, *DROPPED} - {"event", "suppressed", "repeated"}

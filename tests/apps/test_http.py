@@ -195,3 +195,21 @@ def timed(port):
     began = time.monotonic()
     status(port)
     return time.monotonic() - began
+
+
+# --- counters and metrics
+
+
+def test_counters_and_metrics_while_the_controller_starts(pages):
+    answer = pages.get("/portcullis/counters")
+    assert (answer.status_code, answer.json["rules"], answer.json["revision"]) == (200, [], None)
+    answer = pages.get("/portcullis/metrics")
+    assert answer.content_type == "text/plain" and "portcullis_enforced 0.0" in answer.text
+    assert pages.get("/portcullis/status").json["log"] == []
+
+
+def test_a_log_that_cannot_be_is_told_at_the_start(tmp_path):
+    with pytest.raises(AssertionError, match="'nowhere' is no place for a log"), controller(
+        tmp_path, "--portcullis-log", "nowhere"
+    ):
+        pass

@@ -99,6 +99,8 @@ class Room:
             ofp.OFPT_ERROR: self.switches.heard_error,
             ofp.OFPT_MULTIPART_REPLY: self.switches.heard_flows,
             ofp.OFPT_BUNDLE_CONTROL: self.switches.heard_bundle,
+            ofp.OFPT_ROLE_REPLY: self.switches.heard_role,
+            ofp.OFPT_ROLE_STATUS: self.switches.heard_demotion,
         }
         hears[kind](message)
 
@@ -277,9 +279,13 @@ def asked(room):
     return xid
 
 
+def is_monitor(message):
+    return struct.unpack_from("!H", message[2], 8)[0] == ofp.OFPMP_FLOW_MONITOR
+
+
 def questions(room):
     room.switches.read(ReadFlows(DPID, room.session))
-    sent = room.datapath.take()
+    sent = [message for message in room.datapath.take() if not is_monitor(message)]
     assert {kind for kind, _, _ in sent} == {ofp.OFPT_MULTIPART_REQUEST}
     kinds = [struct.unpack_from("!H", data, 8)[0] for _, _, data in sent]
     assert kinds == [ofp.OFPMP_METER_FEATURES, ofp.OFPMP_METER_CONFIG, ofp.OFPMP_FLOW]

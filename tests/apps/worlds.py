@@ -25,13 +25,18 @@ from ryu_apps.engine import NO_POLICY, Engine, EngineSettings
 from ryu_apps.facts import (
     BundleDone,
     BundleRefused,
+    ClaimBridge,
     Clock,
     Disconnect,
+    DriftFound,
     FlowsRead,
     Later,
+    MetersRead,
     PolicyLoaded,
     PolicyRefused,
     ReadFlows,
+    ReadMeters,
+    RoleTold,
     SecureBridge,
     SendBundle,
     SwitchDown,
@@ -150,6 +155,7 @@ class World:
         self.now = 0.0
         self.timers: list = []
         self.disconnected: list[Disconnect] = []
+        self.alarms: list[DriftFound] = []
         self._numbers = itertools.count(1)
 
     # --- what happens
@@ -239,6 +245,15 @@ class World:
                 switch = self.switches[dpid]
                 if switch.session == session and not switch.silent:
                     self.facts.append(FlowsRead(dpid, session, switch.told(), dict(switch.meters), switch.most_meters))
+            case ClaimBridge(dpid, session):
+                if self.switches[dpid].session == session and not self.switches[dpid].silent:
+                    self.facts.append(RoleTold(dpid, session, master=True))
+            case ReadMeters(dpid, session, serial):
+                switch = self.switches[dpid]
+                if switch.session == session and not switch.silent:
+                    self.facts.append(MetersRead(dpid, session, serial, dict(switch.meters)))
+            case DriftFound():
+                self.alarms.append(effect)
             case SendBundle():
                 self._bundle(effect)
             case Disconnect(dpid):

@@ -25,6 +25,7 @@ from tests.attack.declare import (
     Attack,
     Elsewhere,
     Honest,
+    Limit,
     Ports,
     Scene,
     Sent,
@@ -107,8 +108,8 @@ class Battle:
         found = counted(self.place.ovs, self.place.bridge, attack.reason, before + outcome.expected) if outcome.expected else 0
         return Outcome(attack, len(frames), seen, found - before if outcome.expected else 0, self.stream.lost - lost)
 
-    def arrives(self, family: str, honest: Honest) -> None:
-        """Send honest frames: each must arrive where it should."""
+    def arrives(self, family: str, honest: Honest | Limit) -> None:
+        """Send frames of which each must arrive where it is said to."""
         frames = built(honest.sends(self._scene(family, honest.name)))
         with self._marked(mark_of(family, honest.name)) as sniffers:
             self._send(honest.by, frames)

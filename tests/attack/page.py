@@ -30,7 +30,9 @@ def _family(family: Family) -> str:
     rows = "".join(f"| {one.name} | {one.wants} | {reason_label(one.reason)} |\n" for one in family.attacks)
     honest = ", ".join(one.name for one in family.honest)
     table = f"| attack | what it is for | counted as |\n|---|---|---|\n{rows}"
-    return f"\n## {family.name}\n\n{family.about[:1].upper()}{family.about[1:]}.\n\n{table}\nHonest: {honest}.\n"
+    limits = "".join(f"- *{one.name}*: {one.wants} {one.why}\n" for one in family.limits)
+    known = f"\nKnown to get past, and tested to:\n\n{limits}" if limits else ""
+    return f"\n## {family.name}\n\n{family.about[:1].upper()}{family.about[1:]}.\n\n{table}\nHonest: {honest}.\n{known}"
 
 
 if __name__ == "__main__" and sys.argv[1:] == ["--write"]:

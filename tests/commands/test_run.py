@@ -35,8 +35,8 @@ def test_the_least(shop):
 def test_everything(shop):
     (shop / "ryu.conf").write_text("")
     words = shlex.split(
-        ". --ovsdb tcp:h:6640 --ovsdb unix:/a --uplink eth1 --uplink 'bond*' --bridge br0 "
-        "--learn dhcp --learn first-use --learn-limit 4 --listen [::1]:7000 --status-port 9000 "
+        ". --ovsdb tcp:h:6640 --ovsdb unix:/a --uplink eth1 --uplink 'bond*' --bridge br0 --listen [::1]:7000 "
+        "--learn dhcp --learn first-use --learn-limit 4 --log stdout --log file:x --status-port 9000 "
         "--config-file ryu.conf --verbose"
     )
     assert command(*words, "--", "--log-file", "--x", "more")[3:] == [
@@ -50,6 +50,8 @@ def test_everything(shop):
         "--portcullis-learn=dhcp",
         "--portcullis-learn=first-use",
         "--portcullis-learn-limit=4",
+        "--portcullis-log=stdout",
+        "--portcullis-log=file:x",
         "--ofp-listen-host=::1",
         "--ofp-tcp-listen-port=7000",
         "--wsapi-host=127.0.0.1",
