@@ -10,8 +10,10 @@ they are: its answers are those of a new one, in the time that the changes take.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import translate
+from itertools import chain
 from typing import NamedTuple
 
 from topology.conflicts import Candidate, Contests
@@ -234,18 +236,44 @@ class _Draft:
             dpid=row.datapath_id if of_several is None else None,
             fail_mode=row.fail_mode,
             in_band=row.other_config.get("disable-in-band", "").lower() != "true",
-            ports=tuple(sorted(ports, key=_port_order)),
+            ports=tuple(sorted(_each_its_own(ports), key=_port_order)),
             findings=tuple(sorted(findings, key=lambda finding: (finding.where, finding.code, finding.message))),
         )
 
 
 def _standing(candidate: Candidate, shut: Mapping[str, Problem]) -> Port:
-    port = candidate.port
-    problem = shut.get(port.interface_uuid)
-    if problem is None:
-        return port
+    problem = shut.get(candidate.port.interface_uuid)
+    return candidate.port if problem is None else _shut(candidate.port, problem)
+
+
+def _shut(port: VnicPort, problem: Problem) -> IsolatedPort:
     code, reason = problem
     return IsolatedPort(port.name, port.ofport, reason, port.vnic.name, code, port.interface_uuid)
+
+
+def _each_its_own(ports: Sequence[Port]) -> Sequence[Port]:
+    """The ports of a bridge, those shut that are said to have the same OpenFlow port: whose frames are they?"""
+    several = {ofport for ofport, count in Counter(chain.from_iterable(map(_ofports, ports))).items() if count > 1}
+    if not several:
+        return ports
+    found: list[Port] = []
+    for port in ports:
+        shared = several.intersection(_ofports(port))
+        if isinstance(port, IsolatedPort) or not shared:
+            found.append(port)
+            continue
+        reason = f"several interfaces of the bridge have OpenFlow port {min(shared)}, this one among them"
+        if isinstance(port, VnicPort):
+            found.append(_shut(port, Problem("duplicate-ofport", reason)))
+        else:
+            found += [IsolatedPort(name, ofport, reason, None, "duplicate-ofport") for name, ofport in port.members]
+    return found
+
+
+def _ofports(port: Port) -> Iterable[int]:
+    if isinstance(port, UplinkPort):
+        return [ofport for _, ofport in port.members]
+    return [] if port.ofport is None else [port.ofport]
 
 
 def _draft_order(draft: _Draft) -> tuple[str, str, str, str]:

@@ -207,7 +207,7 @@ ports = st.fixed_dictionaries(
                     st.sampled_from((0, 0, 10, 10, 20)),
                     st.sampled_from(STATED),
                     st.sampled_from((None, "role=web", "role=db,env=prod")),
-                    st.sampled_from((True, True, True, False)),
+                    st.sampled_from((*("own",) * 6, "first", None)),
                     st.sampled_from(("br0", "br0", "br1")),
                 )
             ]
@@ -224,16 +224,20 @@ def rows(remote, wanted):
     for number, name in enumerate(TAPS, 1):
         port = wanted[name]
         if port is not None:
-            iface_id, mac, tag, addresses, labels, up, bridge = port
+            iface_id, mac, tag, addresses, labels, ofport, bridge = port
             ids = {key: value for key, value in (("addresses", addresses), ("labels", labels)) if value is not None}
-            one = vnic(name, iface_id, mac, tag=tag, ofport=number if up else None, **ids) if iface_id else P(name)
-            bridges[bridge].append(replace(one, ofport=number if up else None))
+            one = vnic(name, iface_id, mac, tag=tag, **ids) if iface_id else P(name)
+            bridges[bridge].append(replace(one, ofport={"own": number, "first": 1, None: None}[ofport]))
     first, host = (1, "hv1") if remote == A else (11, "hv2")
     return database(*bridges["br0"], remote=remote, host=host, dpid=first, br1=bridges["br1"])
 
 
-def tell_policy(world, files):
-    """The policy is loaded by a loader that has seen all those before; it says what a fresh one says."""
+def tell_policy(world, new, only=None):
+    """The policy is loaded by a loader that has seen all those before; it says what a fresh one says.
+
+    ``only``: the files that are edited, the others staying as they are.
+    """
+    world.files = files = new if only is None else world.files | {name: new[name] for name in only}
     outcomes = []
     for loader in (world.loader, Loader()):
         try:
@@ -256,11 +260,14 @@ def put(world, remote, wanted):
         world.servers[remote] = world.with_writes(new)
 
 
+FILES = ("base.yaml", "groups.yaml", "first.yaml", "second.yaml", *(f"{name}.yaml" for name in NAMES))
 REFUSALS = (None, refusing(Kind.VNIC), refusing(Kind.RULE))
 remotes = st.sampled_from((A, B))
 dpids = st.sampled_from((1, 2, 11, 12))
 steps = st.one_of(
     st.tuples(st.just(tell_policy), policies),
+    st.tuples(st.just(tell_policy), policies, st.sets(st.sampled_from(FILES), min_size=1, max_size=2)),
+    st.tuples(st.just(tell_policy), policies, st.sets(st.sampled_from(FILES), min_size=1, max_size=2)),
     st.tuples(st.just(put), remotes, ports),
     st.tuples(st.just(put), remotes, ports),
     st.tuples(st.just(lose), remotes),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.topology.builders import MAC_1, MAC_2, MAC_3, database, join, ports_of, vnic
+from tests.topology.builders import MAC_1, MAC_2, MAC_3, P, database, join, ports_of, vnic
 from topology.addresses import parse_prefix
 from topology.inventory import Inventory, InventoryVnic, Network, Vm
 from topology.join import IsolatedPort, VnicPort
@@ -144,3 +144,16 @@ def test_two_that_share_addresses_of_both_families_lose():
     ports = ports_of(join(database(vnic("a", "x", MAC_2, **both), vnic("b", "y", MAC_3, **both)), inventory=INVENTORY))
     assert {port.code for port in ports.values()} == {"duplicate-address"}
     assert "its address 10.0.0.1/32" in ports["a"].reason
+
+
+def test_interfaces_with_one_openflow_port_are_all_shut():
+    one, other = vnic("a", "x", MAC_2, ofport=5), vnic("b", "y", MAC_3, ofport=5)
+    uplink, third = P("eth0", ofport=6), vnic("c", "z", MAC_1.replace("00", "0a"), ofport=6)
+    found = ports_of(join(database(one, other, uplink, third), inventory=INVENTORY, uplinks=["eth*"]))
+    assert {name: (port.code, port.ofport) for name, port in found.items()} == {
+        "a": ("duplicate-ofport", 5),
+        "b": ("duplicate-ofport", 5),
+        "c": ("duplicate-ofport", 6),
+        "eth0": ("duplicate-ofport", 6),
+    }
+    assert verdicts(database(vnic("a", "x", MAC_2, ofport=None), vnic("b", "y", MAC_3, ofport=5)))["b"] == "ok"
