@@ -81,9 +81,8 @@ fuzz: setup ## thousands of random policies and packets, for a night; failures b
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest --timeout 0 tests/flows/test_roads.py tests/flows/test_real_roads.py \
 	  tests/policy/test_fuzz.py $(ARGS)
 
-bench: setup ## how long answers about large policies, and changes, take, and how that grows: tables; ARGS are the former's
+bench: setup ## how long answers about large policies take, and how they grow: a table; ARGS='--json FILE' keeps it
 	$(BIN)/python -m bench.analysis $(ARGS)
-	$(BIN)/python -m bench.engine
 
 clean: ## remove caches, and what killed test runs have left in the machine
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

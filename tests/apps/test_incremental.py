@@ -146,7 +146,7 @@ SCOPES = ("{green: {vlan: 10}, grey: {vlan: 20, scope: lab}}", "{green: {vlan: 1
           "{green: {vlan: 10, scope: aa}, grey: {vlan: 20, scope: lab}}")  # fmt: skip
 GROUPS = {
     "web": ("match: role == web", "match: 'role in (web, app)'", "vms: web"),
-    "app": ("match: role == app", "any_of: [web, {vms: db}]", "match: not has(role)"),
+    "app": ("match: role == app", "any_of: [web, nets, {vms: db}]", "match: not has(role)"),
     "nets": ("cidrs: [10.0.0.0/24]", "cidrs: [10.0.0.0/16, 224.0.0.0/8], except: [10.0.0.0/30]",
              'cidrs: [10.0.0.1, "2001:db8::/64"]'),
     "many": ("cidrs: [0.0.0.0/0], except: [10.0.0.0/8]", 'cidrs: ["ff02::/16", 224.0.0.251]', "match: all()"),
