@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.topology.builders import MAC_1, MAC_2, MAC_3, database, vnic
+from tests.topology.builders import MAC_1, database, vnic
 from tests.topology.test_resolve_anything import INVENTORY, databases
 from topology.addresses import parse_prefix
 from topology.inventory import Inventory, InventoryVnic, Network, Vm
@@ -52,25 +52,32 @@ PROMISED = tuple(
     Vm(name, vnics=(InventoryVnic(name, None, (parse_prefix(address),)),))
     for name, address in (("x", "10.0.0.1"), ("y", "10.0.0.2"), ("z", "10.0.0.0/30"))
 )
+# Mostly a tap has an iface-id and a MAC of its own, and one of them has an address that another, or a promise, has too.
 taps = st.one_of(
     st.none(),
-    st.tuples(
-        st.sampled_from("wxyz"),
-        st.sampled_from((MAC_1, MAC_2, MAC_3)),
-        st.sampled_from((None, "10.0.0.1", "10.0.0.0/30", "10.0.0.3,10.0.0.2")),
-        st.sampled_from((None, "1", "2")),
-        st.sampled_from((0, 0, None)),
-    ),
+    *[
+        st.tuples(
+            st.sampled_from((None, None, None, *"wxyz")),
+            st.sampled_from((None, None, None, MAC_1)),
+            st.sampled_from((None, None, "10.0.0.1", "10.0.0.0/30", "10.0.0.3,10.0.0.2")),
+            st.sampled_from((None, "1", "1", "2")),
+            st.booleans(),
+        )
+    ]
+    * 4,
 )
+edits = st.tuples(st.integers(0, 3), taps, st.one_of(st.none(), st.sets(st.integers(0, 2))))
 
 
-@given(st.lists(st.tuples(st.lists(taps, min_size=4, max_size=4), st.sets(st.sampled_from((0, 1, 2)))), max_size=8))
-def test_those_who_claim_the_same(history):
-    resolver, known = Resolver(), Database("unix:a")
-    for ports, promised in history:
-        new = database(*(tap(number, port) for number, port in enumerate(ports) if port is not None))
+@given(st.lists(taps, min_size=4, max_size=4), st.lists(edits, max_size=12))
+def test_those_who_claim_the_same(ports, history):
+    resolver, known, inventory = Resolver(), Database("unix:a"), Inventory()
+    for number, port, promised in history:
+        ports[number] = port
+        new = database(*(tap(place, each) for place, each in enumerate(ports) if each is not None))
         known = updated(known, new)
-        inventory = Inventory(tuple(PROMISED[number] for number in sorted(promised)))
+        if promised is not None:
+            inventory = Inventory(tuple(PROMISED[place] for place in sorted(promised)))
         found = resolver.resolve({"unix:a": known}, inventory)
         assert found == resolve({"unix:a": known}, inventory)
         zones = holders(known)
@@ -78,7 +85,8 @@ def test_those_who_claim_the_same(history):
 
 
 def tap(number, port):
-    iface_id, mac, addresses, zone, ofport = port
+    iface_id, mac, addresses, zone, up = port
     more = {"addresses": addresses} if addresses else {}
-    made = vnic(f"tap-{number}", iface_id, mac, ofport=number + 1 if ofport == 0 else None, **more)
+    own = f"52:54:00:00:01:0{number}"
+    made = vnic(f"tap-{number}", iface_id or "wxyz"[number], mac or own, ofport=number + 1 if up else None, **more)
     return replace(made, ids={**made.ids, ZONE_KEY: zone}) if zone else made
