@@ -226,6 +226,8 @@ def rows(remote, wanted):
         if port is not None:
             iface_id, mac, tag, addresses, labels, ofport, bridge = port
             ids = {key: value for key, value in (("addresses", addresses), ("labels", labels)) if value is not None}
+            # The world tells interfaces apart by their names, on whatever switch.
+            name = name if remote == A else name.replace("tap", "vif")
             one = vnic(name, iface_id, mac, tag=tag, **ids) if iface_id else P(name)
             bridges[bridge].append(replace(one, ofport={"own": number, "first": 1, None: None}[ofport]))
     first, host = (1, "hv1") if remote == A else (11, "hv2")
