@@ -21,7 +21,7 @@ from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_4 as ofp
 from ryu.ofproto import ofproto_v1_4_parser as parser
 
-from policy.flows import meter_wire, wire
+from policy.flows import action_wire, meter_wire, openflow, wire
 from policy.flows.cookies import Kind, kind_mask
 from policy.flows.flow import Flow
 from policy.flows.meters import Meter
@@ -287,7 +287,8 @@ class Switches:
 
     def _flush_zone(self, connection: Connection, zone: int) -> bytes:
         # nicira-ext.h, struct nx_zone_id: six bytes of padding, then the zone.
-        message = parser.OFPExperimenter(connection.datapath, wire.NICIRA, NXT_CT_FLUSH_ZONE, struct.pack("!6xH", zone))
+        body = struct.pack("!6xH", zone)
+        message = parser.OFPExperimenter(connection.datapath, openflow.NICIRA, NXT_CT_FLUSH_ZONE, body)
         packed = _packed(connection, message)
         connection.sent[message.xid] = None
         return packed
@@ -301,11 +302,11 @@ class Switches:
         if connection is None:
             return
         datapath = connection.datapath
-        actions = wire.encode_actions(answer_actions(effect.in_port, effect.uplink, effect.vlan))
-        head = struct.pack("!IIH6x", wire.NO_BUFFER, ofp.OFPP_CONTROLLER, len(actions))
+        actions = action_wire.encode_actions(answer_actions(effect.in_port, effect.uplink, effect.vlan))
+        head = struct.pack("!IIH6x", openflow.NO_BUFFER, ofp.OFPP_CONTROLLER, len(actions))
         body = head + actions + effect.frame
         datapath.xid = (datapath.xid + 1) & ofp.MAX_XID
-        header = struct.pack("!BBHI", wire.VERSION, ofp.OFPT_PACKET_OUT, 8 + len(body), datapath.xid)
+        header = struct.pack("!BBHI", openflow.VERSION, ofp.OFPT_PACKET_OUT, 8 + len(body), datapath.xid)
         self._post(connection, header + body)
 
     def disconnect(self, dpid: int, session: int) -> None:

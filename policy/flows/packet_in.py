@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from policy.flows import fields as f
 from policy.flows.cookies import Kind, cookie
 from policy.flows.fields import Field
-from policy.flows.wire import WireError
+from policy.flows.openflow import WireError
 from policy.model import Side
 
 PACKET_IN = 10

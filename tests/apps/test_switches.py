@@ -8,11 +8,12 @@ from ryu.ofproto import ofproto_v1_4 as ofp
 from ryu.ofproto import ofproto_v1_4_parser as parser
 from ryu.ofproto.ofproto_parser import header, msg
 
-from policy.flows import wire
+from policy.flows import action_wire, openflow, wire
 from policy.flows.bridge_book import bridge_flows
 from policy.flows.compile import prepare
 from policy.flows.cookies import reason
 from policy.flows.flow import Punt
+from policy.flows.match_wire import encode_match
 from policy.flows.meters import HIGHEST_METER, Meter
 from policy.flows.text import flow_text
 from ryu_apps.engine import NO_POLICY
@@ -118,7 +119,7 @@ class Room:
 
 def ryu_reads(flow_mod):
     """False for a metered copy to the controller, whose properties Ryu cannot read (OVS reads them: `test_wire`)."""
-    return struct.pack("!IH", wire.NICIRA, wire.CONTROLLER2) not in flow_mod
+    return struct.pack("!IH", openflow.NICIRA, action_wire.CONTROLLER2) not in flow_mod
 
 
 def control_of(data):
@@ -130,7 +131,7 @@ def control_of(data):
 
 def test_a_bundle_is_one_stream_of_messages_that_ryu_and_we_read_alike():
     room = Room()
-    foreign = wire.Installed(3, 77, 0xBAD, wire.encode_match(()), None, 0, 0)
+    foreign = wire.Installed(3, 77, 0xBAD, encode_match(()), None, 0, 0)
     sent = room.bundle(add=FLOWS[1:], remove=FLOWS[:1], foreign=(foreign,), unlearn=True)
     assert [kind for kind, _, _ in sent] == [
         ofp.OFPT_BUNDLE_CONTROL,
@@ -223,7 +224,7 @@ def test_an_error_that_names_no_flow(error, text):
 def test_an_error_of_a_vendor():
     room = Room()
     xid = room.bundle()[0][1]
-    room.hear(struct.pack("!BBHIHHI", 5, ofp.OFPT_ERROR, 16, xid, ofp.OFPET_EXPERIMENTER, 9, wire.NICIRA))
+    room.hear(struct.pack("!BBHIHHI", 5, ofp.OFPT_ERROR, 16, xid, ofp.OFPET_EXPERIMENTER, 9, openflow.NICIRA))
     assert room.take() == [BundleRefused(DPID, room.session, 5, "OpenFlow error of vendor 0x2320, type 9", None)]
 
 
@@ -252,7 +253,7 @@ def test_zones_are_forgotten_first_in_the_words_of_nicira_ext_h():
 
 def entry(flow):
     """One entry of a flow-statistics reply."""
-    tests = wire.encode_match(flow.match)
+    tests = encode_match(flow.match)
     rest = tests + wire.encode_instructions(flow.actions)
     return (
         struct.pack(

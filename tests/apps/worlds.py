@@ -19,6 +19,7 @@ from policy.flows.bridge_book import BridgeBook
 from policy.flows.compile import prepare
 from policy.flows.cookies import Kind, reason
 from policy.flows.flow import Flow, Key, Limit, Punt
+from policy.flows.match_wire import encode_match
 from policy.flows.meters import HIGHEST_METER, Meter
 from policy.flows.pieces import unmetered
 from policy.load import load_texts
@@ -106,7 +107,7 @@ class Switch:
     def told(self):
         """Its flows as its statistics tell them."""
         ours = (
-            wire.Installed(flow.table.number, flow.priority, flow.cookie, wire.encode_match(flow.match), flow, 0, 0)
+            wire.Installed(flow.table.number, flow.priority, flow.cookie, encode_match(flow.match), flow, 0, 0)
             for flow in self.flows.values()
         )
         return (*ours, *self.foreign)
