@@ -12,8 +12,8 @@ from policy.flows.match_wire import encode_match
 from policy.flows.meters import Meter
 from policy.flows.tables import TABLES
 from ryu_apps.facts import FlowsTouched, ReadFlows, Unwatched
-from ryu_apps.flow_monitor import request, touches_ours
 from ryu_apps.session import LOOK_AGAIN, LOOK_AT_METERS, REST
+from ryu_apps.switches.flow_monitor import request, touches_ours
 from tests.apps.reporting import PORTS
 from tests.apps.shops import OTHER, a, flows_of, shop, waiting
 from tests.apps.worlds import World
