@@ -129,14 +129,14 @@ class Learner:
         """
         if self.now is None or not self._sources:
             return {}
-        heard = read_heard(punted.frame)
+        heard = read_heard(punted.copy.frame)
         if heard is None:
             return {}
         if isinstance(heard, Claim):
-            sender = _port(bridge, punted.src_vnic) if self._sources & FIRST_USE else None
+            sender = _port(bridge, punted.copy.src_vnic) if self._sources & FIRST_USE else None
             return self._claimed(sender, bridge, heard, everybody) if sender is not None else {}
         from_client = isinstance(heard.message, FromClient)
-        port = _port(bridge, punted.src_vnic if from_client else punted.dst_vnic)
+        port = _port(bridge, punted.copy.src_vnic if from_client else punted.copy.dst_vnic)
         if port is None or not self._sources & LEASES or not _is_its_own(heard, from_client, port.vnic):
             return {}
         who = _who(port.vnic)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from policy.flows.packet_in import Copy
 from policy.model import Side
 from ryu_apps.engine import WRITE_CHECK, WRITE_PAUSE
 from ryu_apps.facts import Clock, LeaseDue, Punted, WriteLearned
@@ -45,6 +46,10 @@ def port(world, name):
     return next(each for each in world.status()["vnics"] if each["port"] == name)
 
 
+def copy_of(frame, sender, receiver):
+    return Copy(0, Side.EGRESS, False, sender, receiver, 0, 1, 0, frame)
+
+
 def tell(world, *frames, of="tap-web", dpid=1):
     """The switch has copied these frames, from the vNIC or to it, whichever their MACs say."""
     for frame in frames:
@@ -52,7 +57,7 @@ def tell(world, *frames, of="tap-web", dpid=1):
         outward = frame[6:12].hex(":") == found["mac"]
         zones = (found["zone"], 0) if outward else (0, found["zone"])
         session = world.switches[dpid].session
-        world.facts.append(Punted(dpid, session, 0, Side.EGRESS, False, *zones, 0, 1, 0, frame))
+        world.facts.append(Punted(dpid, session, copy_of(frame, *zones)))
     return world.run()
 
 
@@ -255,7 +260,7 @@ def test_frames_of_nobody_or_the_wrong_way_teach_nothing(source, destination, fr
     zone = {"web": port(world, "tap-web")["zone"]}
     session = world.switches[1].session
     zones = zone.get(source, source), zone.get(destination, destination)
-    world.facts += [Punted(1, session, 0, Side.EGRESS, False, *zones, 0, 1, 0, frame) for frame in frames]
+    world.facts += [Punted(1, session, copy_of(frame, *zones)) for frame in frames]
     world.run()
     assert has(world) == set() and not learned_writes(world)
 
@@ -264,7 +269,7 @@ def test_copies_of_a_connection_that_is_gone_or_of_another_bridge_teach_nothing(
     world = lab()
     zone = port(world, "tap-web")["zone"]
     for dpid, session in ((1, 99), (7, 1)):
-        world.facts.append(Punted(dpid, session, 0, Side.EGRESS, False, zone, 0, 0, 1, 0, arp("10.0.0.50")))
+        world.facts.append(Punted(dpid, session, copy_of(arp("10.0.0.50"), zone, 0)))
     world.run()
     assert has(world) == set()
 
@@ -554,7 +559,7 @@ def test_an_interface_that_goes_while_its_text_is_on_its_way():
 
 def test_no_policy_yet_and_no_bridge():
     world = World(learning=BOTH)
-    world.facts.append(Punted(1, 1, 0, Side.EGRESS, False, 5, 0, 0, 1, 0, arp("10.0.0.50")))
+    world.facts.append(Punted(1, 1, copy_of(arp("10.0.0.50"), 5, 0)))
     world.facts.append(LeaseDue(5.0))
     world.run()
     world.policy(ONE)
