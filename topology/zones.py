@@ -17,6 +17,13 @@ ZONE_KEY = "portcullis-zone"
 # The zone of VLAN 0's network; that of VLAN n is n further. The low 12 bits are free, so a switch can fill in the VLAN.
 FIRST_SHARED_ZONE = 0xF000
 MAX_ZONE = FIRST_SHARED_ZONE - 1
+# Of some meters there are fewer than zones (`policy.flows.meters`): vNICs whose zones leave one remainder share one.
+SLOTS = 1599
+
+
+def slot_of(zone: int) -> int:
+    """Which of these meters a zone's vNIC has, from 1 on."""
+    return (zone - 1) % SLOTS + 1
 
 
 def parse_zone(text: str | None) -> int | None:
@@ -95,16 +102,20 @@ def assign(database: Database, ports: Iterable[VnicPort], reserved: Iterable[int
     inheriting them: the search begins at a place that follows from the interface's UUID, so that a zone just given
     back is met again by a chance of 1 in 61,439 only (for each port ever removed, as long as its entries live); and an
     entry opens nothing by itself, because policy is evaluated for every packet of a connection, not only for its first.
+
+    As long as a switch has fewer than `SLOTS` vNICs, no two that come new have the same slot.
     """
     held = holders(database)
     taken = set(held.values()).union(reserved)
+    slots = set(map(slot_of, taken))
     wanted: dict[str, int] = {}
     for uuid in sorted({port.interface_uuid for port in ports} - held.keys()):
         if len(taken) >= MAX_ZONE:
             break
         zone = int.from_bytes(hashlib.sha256(uuid.encode()).digest()[:4], "big") % MAX_ZONE + 1
-        while zone in taken:
+        while zone in taken or (slot_of(zone) in slots and len(slots) < SLOTS):
             zone = zone % MAX_ZONE + 1
         taken.add(zone)
+        slots.add(slot_of(zone))
         wanted[uuid] = zone
     return wanted

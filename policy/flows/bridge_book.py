@@ -7,7 +7,7 @@ of the identities that meet in it here, and of its priority. Those whose things 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from policy.flows.floods import block_of, copy_flows, network_flow
 from policy.flows.flow import Flow, Key
 from policy.flows.identity import Identities, Members, Place
 from policy.flows.meetings import Meeting
-from policy.flows.meters import Meter, strangers_meter, vnic_meters
+from policy.flows.meters import Meter, common_meters, slot_meters, vnic_meters
 from policy.flows.pieces import Piece, Pieces, Wanted, piece
 from policy.flows.rules import NumberedRule, enforced, rule_flows
 from policy.flows.shared_map import SharedMap
@@ -25,6 +25,7 @@ from policy.flows.vnics import isolated_flows, vnic_flows, zone_of
 from policy.limits import limits_of
 from policy.model import Document, LimitEntry, Limits, Side
 from topology.ports import Bridge, IsolatedPort, UplinkPort, VnicPort
+from topology.zones import slot_of
 
 Flows = Mapping[Key, Flow]
 Numbers = frozenset[int]
@@ -79,8 +80,10 @@ class BridgeBook:
         self._in_use: dict[tuple[int, Side], int] = {}
         self._met: tuple[Numbers, Numbers] | None = None
         self._last_priorities: Mapping[int, int] = {}
-        stranger = strangers_meter()
-        self._meters: SharedMap[int, Meter] = SharedMap[int, Meter]().with_changes({stranger.number: stranger})
+        common = {meter.number: meter for meter in common_meters()}
+        self._meters: SharedMap[int, Meter] = SharedMap[int, Meter]().with_changes(common)
+        # How many vNICs have the meters of a slot.
+        self._slots: Counter[int] = Counter()
         # What the limits of the vNICs follow from.
         self._limits: tuple[LimitEntry, ...] = ()
 
@@ -92,7 +95,7 @@ class BridgeBook:
         if self._compiled is not None and compiled.identities.edition != self._compiled.identities.edition:
             self._forget()
         changes: Changes = {}
-        moved = self._take_ports(compiled.identities, bridge, changes)
+        moved = self._take_ports(compiled, bridge, changes)
         meters = self._take_limits(compiled.document, moved)
         self._take_groups(compiled.identities, moved)
         self._copy_floods(compiled.identities, changes)
@@ -109,7 +112,7 @@ class BridgeBook:
 
     # --- ports
 
-    def _take_ports(self, identities: Identities, bridge: Bridge, changes: Changes) -> set[int]:
+    def _take_ports(self, compiled: Compiled, bridge: Bridge, changes: Changes) -> set[int]:
         """The pieces of ports that have changed; the zones of vNICs that have come, gone or changed."""
         if bridge is self._bridge:
             return set()
@@ -124,8 +127,8 @@ class BridgeBook:
             self._add(zone, vnics[zone])
         for zone in moved:
             port = vnics.get(zone)
-            scope = 0 if port is None else identities.scopes.get(port.vnic.scope, 0)
-            changes["vnic", zone] = None if port is None else piece(vnic_flows(port, scope))
+            scope = 0 if port is None else compiled.identities.scopes.get(port.vnic.scope, 0)
+            changes["vnic", zone] = None if port is None else piece(vnic_flows(port, scope, compiled.learn))
         self._vnics = vnics
         self._take_shut(bridge, changes)
         self._take_uplinks(bridge, changes)
@@ -142,6 +145,9 @@ class BridgeBook:
             port = self._vnics.get(zone)
             for meter in vnic_meters(zone, limits_of(document, port.vnic) if port is not None else Limits()):
                 changes[meter.number] = meter if port is not None else None
+        for zone in moved:
+            for meter in slot_meters(zone):
+                changes[meter.number] = meter if self._slots[slot_of(zone)] else None
         return self._meters.with_changes(changes)
 
     def _take_shut(self, bridge: Bridge, changes: Changes) -> None:
@@ -179,6 +185,7 @@ class BridgeBook:
         self._strays.discard(zone)
         if self._zones.get(port.vnic.id) == zone:
             del self._zones[port.vnic.id]
+        self._slots[slot_of(zone)] -= 1
         del self._blocks[port.vlan, block_of(port)][zone]
         self._stale_blocks.add((port.vlan, block_of(port)))
         self._reach.pop(zone, None)
@@ -189,6 +196,7 @@ class BridgeBook:
             if prefix.prefixlen < prefix.max_prefixlen:
                 self._wide[zone] = port
         self._zones[port.vnic.id] = zone
+        self._slots[slot_of(zone)] += 1
         self._blocks[port.vlan, block_of(port)][zone] = port
         self._stale_blocks.add((port.vlan, block_of(port)))
 

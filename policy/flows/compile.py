@@ -20,6 +20,7 @@ from policy.flows.plumbing import fixed_flows, scope_flows
 from policy.flows.rules import NumberedRule, audit_flows, numbered
 from policy.flows.shared_map import SharedMap
 from policy.model import Document, Tier
+from topology.learned import Source
 from topology.vnic import Vnic
 
 
@@ -28,6 +29,7 @@ class Compiled:
     """A policy made ready for any bridge: rules with their numbers, identities over the whole universe.
 
     ``meetings``: the identities that meet in each rule, by its number. ``shared``: the flows that all bridges have.
+    ``learn``: from where vNICs whose addresses nobody states learn some.
     """
 
     document: Document
@@ -35,21 +37,25 @@ class Compiled:
     identities: Identities
     meetings: SharedMap[int, Meeting] = field(default_factory=SharedMap)
     shared: Pieces = field(default_factory=SharedMap)
+    learn: frozenset[Source] = frozenset()
 
 
-def prepare(document: Document, vnics: Iterable[Vnic], *, audit: bool = False) -> Compiled:
+def prepare(
+    document: Document, vnics: Iterable[Vnic], *, audit: bool = False, learn: frozenset[Source] = frozenset()
+) -> Compiled:
     """Number the rules and find the identities. ``vnics``: every vNIC that is known, on whatever bridge.
 
-    ``audit``: what no rule decides is told and allowed, not denied.
+    ``audit``: what no rule decides is told and allowed, not denied. ``learn``: from where vNICs whose addresses nobody
+    states learn some.
     """
-    return PolicyBook(audit=audit).prepare(document, {vnic.id: vnic for vnic in vnics})
+    return PolicyBook(audit=audit, learn=learn).prepare(document, {vnic.id: vnic for vnic in vnics})
 
 
 class PolicyBook:
     """One prepared policy after the other: the answers are those of `prepare`, in the time that the changes take."""
 
-    def __init__(self, *, audit: bool = False) -> None:
-        self._audit = audit
+    def __init__(self, *, audit: bool = False, learn: frozenset[Source] = frozenset()) -> None:
+        self._audit, self._learn = audit, learn
         self._identities = IdentityBook()
         self._meetings = MeetingBook()
         self._last: Compiled | None = None
@@ -60,14 +66,14 @@ class PolicyBook:
         identities = self._identities.identify(document, vnics)
         rules = last.rules if last is not None and last.document is document else numbered(document)
         meetings = self._meetings.meetings(rules, identities)
-        self._last = Compiled(document, rules, identities, meetings, self._shared(document, identities))
+        self._last = Compiled(document, rules, identities, meetings, self._shared(document, identities), self._learn)
         return self._last
 
     def _shared(self, document: Document, identities: Identities) -> Pieces:
         last = self._last
         changes: dict[Hashable, Piece | None] = {}
         if last is None or last.document.builtins != document.builtins:
-            changes["fixed"] = piece(fixed_flows(document.builtins, audit=self._audit))
+            changes["fixed"] = piece(fixed_flows(document.builtins, audit=self._audit, learn=self._learn))
         changes["audits"] = piece(audit_flows(sum(policy.audit for policy in document.policies))) or None
         same_scopes = last is not None and last.identities.scopes == identities.scopes
         if last is None or not same_scopes or last.document.inventory.networks != document.inventory.networks:

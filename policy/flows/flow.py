@@ -13,6 +13,7 @@ from typing import NamedTuple
 from policy.flows import fields as f
 from policy.flows.fields import Field
 from policy.flows.tables import TABLES, Table
+from policy.model import UDP
 from topology.addresses import Prefix
 
 
@@ -220,6 +221,13 @@ IPV4 = exact(f.ETH_TYPE, f.IPV4_TYPE)
 IPV6 = exact(f.ETH_TYPE, f.IPV6_TYPE)
 ARP = exact(f.ETH_TYPE, f.ARP_TYPE)
 FAMILY = {4: IPV4, 6: IPV6}
+# By the bit of the destination MAC that says "for many".
+MULTICAST, UNICAST = masked(f.ETH_DST, 1 << 40, 1 << 40), masked(f.ETH_DST, 0, 1 << 40)
+
+
+def udp_conditions(family: int, source: int, destination: int) -> tuple[Condition, ...]:
+    """The tests that a packet is UDP of this family, from port to port."""
+    return (FAMILY[family], exact(f.IP_PROTO, UDP), exact(f.UDP_SRC, source), exact(f.UDP_DST, destination))
 
 
 def prefix_conditions(prefix: Prefix, source: bool) -> tuple[Condition, ...]:

@@ -15,6 +15,7 @@ from policy.flows.flow import (
     FAMILY,
     IPV4,
     IPV6,
+    MULTICAST,
     Action,
     Condition,
     Flow,
@@ -30,8 +31,10 @@ from policy.flows.flow import (
     masked,
     match,
     prefix_conditions,
+    udp_conditions,
 )
 from policy.flows.identity import FLOODED
+from policy.flows.learning import DHCP, answer_flows
 from policy.flows.related import related_flows
 from policy.flows.rules import ALLOWED, HELPED, next_table
 from policy.flows.services import TRACKED
@@ -39,14 +42,13 @@ from policy.flows.tables import audits_table, tier_table
 from policy.flows.telling import drop, drop_of_stranger, first_packets, tell, tell_once
 from policy.model import ICMP, ICMPV6, UDP, Builtins, Side, Tier
 from topology.inventory import DHCP_SERVER, ROUTER
+from topology.learned import LEASES, Source
 from topology.zones import FIRST_SHARED_ZONE
 
 PIPE = cookie(Kind.PIPELINE)
 # A MAC is forgotten this long after the last packet from it (OVS's own mac-aging-time), and a flood of forged source
 # MACs from outside cannot take more than so many entries.
 LEARN_SECONDS, LEARN_LIMIT = 300, 10_000
-
-MULTICAST = masked(f.ETH_DST, 1 << 40, 1 << 40)
 
 # ICMPv6 types: RFC 4443, 4861, 2710, 3810.
 LISTENER_QUERY, LISTENER_REPORT, LISTENER_DONE, LISTENER_REPORT_V2 = 130, 131, 132, 143
@@ -76,10 +78,6 @@ def _icmp6(kind: int) -> tuple[Condition, ...]:
     return (IPV6, exact(f.IP_PROTO, ICMPV6), exact(f.ICMPV6_TYPE, kind))
 
 
-def _udp(family: int, source: int, destination: int) -> tuple[Condition, ...]:
-    return (FAMILY[family], exact(f.IP_PROTO, UDP), exact(f.UDP_SRC, source), exact(f.UDP_DST, destination))
-
-
 def role_flows(roles: frozenset[str], vnic: int) -> Iterator[Flow]:
     """What a vNIC may do by its roles: answer DHCP clients; advertise routes, and be asked for them."""
     sender, receiver = exact(f.SRC_VNIC, vnic), exact(f.DST_VNIC, vnic)
@@ -87,7 +85,7 @@ def role_flows(roles: frozenset[str], vnic: int) -> Iterator[Flow]:
     if DHCP_SERVER in roles:
         mark = cookie(Kind.BUILTIN, Builtin.DHCP_SERVER)
         for family, (client, server) in DHCP.items():
-            yield flow("LEAVE", 320, match(sender, _udp(family, server, client)), granted, mark)
+            yield flow("LEAVE", 320, match(sender, udp_conditions(family, server, client)), granted, mark)
     if ROUTER in roles:
         mark = cookie(Kind.BUILTIN, Builtin.ROUTER)
         yield flow("LEAVE", 320, match(sender, _icmp6(ROUTER_ADVERTISEMENT)), granted, mark)
@@ -95,12 +93,12 @@ def role_flows(roles: frozenset[str], vnic: int) -> Iterator[Flow]:
         yield flow("ARRIVE", 320, asked, (Resubmit("ON_LINK"),), mark)
 
 
-# DHCP ports (client, server) of each family: RFC 2131, RFC 8415.
-DHCP = {4: (68, 67), 6: (546, 547)}
-
-
-def fixed_flows(builtins: Builtins, *, audit: bool = False) -> Iterator[Flow]:
-    """All fixed flows. ``audit``: what no rule decides is told and allowed, not denied."""
+def fixed_flows(
+    builtins: Builtins, *, audit: bool = False, learn: frozenset[Source] = frozenset()
+) -> Iterator[Flow]:
+    """All fixed flows. ``audit``: what no rule decides is told and allowed, not denied. ``learn``: from where vNICs
+    whose addresses nobody states learn some.
+    """
     yield from _misses()
     yield from _guard()
     yield from _leave(builtins)
@@ -111,6 +109,8 @@ def fixed_flows(builtins: Builtins, *, audit: bool = False) -> Iterator[Flow]:
     yield from _allowed()
     yield from _switch()
     yield from _arrive(builtins)
+    if builtins.dhcp_client:
+        yield from answer_flows(heard=not learn.isdisjoint(LEASES))
     yield from _defaults(audit)
 
 
@@ -176,8 +176,8 @@ def _leave(builtins: Builtins) -> Iterator[Flow]:
         yield drop("LEAVE", 300, match(_icmp6(kind)), Drop.NO_PASSAGE)
     for family, (client, server) in DHCP.items():
         if builtins.dhcp_client:
-            yield _builtin("LEAVE", 300, match(_udp(family, client, server)), "SWITCH", Builtin.DHCP_CLIENT)
-        yield drop("LEAVE", 300, match(_udp(family, server, client)), Drop.DHCP_SERVER)
+            yield _builtin("LEAVE", 300, match(udp_conditions(family, client, server)), "ASK", Builtin.DHCP_CLIENT)
+        yield drop("LEAVE", 300, match(udp_conditions(family, server, client)), Drop.DHCP_SERVER)
     yield drop("LEAVE", 200, match(exact(f.CONTROL, 1)), Drop.CONTROL_SOURCE)
     for test in (IPV4, IPV6):
         yield flow("LEAVE", 100, match(test), (*LOOK_UP, Load(f.LEAVES, 1), Resubmit("SWITCH")), PIPE)
@@ -326,10 +326,6 @@ def _arrive(builtins: Builtins) -> Iterator[Flow]:
     # Nobody is told: each vNIC's own solicitations and reports come to all others as copies.
     for kind in (*range(LISTENER_QUERY, ROUTER_ADVERTISEMENT + 1), REDIRECT, LISTENER_REPORT_V2):
         yield flow("ARRIVE", 300, match(_icmp6(kind)), (), cookie(Kind.DROP, Drop.NO_PASSAGE))
-    if builtins.dhcp_client:
-        for family, (client, server) in DHCP.items():
-            answer = match(_udp(family, server, client), outside)
-            yield _builtin("ARRIVE", 300, answer, "DELIVER", Builtin.DHCP_CLIENT)
     # For many, by both addresses: one in a unicast frame would be judged without its receiver's groups.
     for prefix in FLOODED:
         for_many = match(MULTICAST, prefix_conditions(prefix, source=False))

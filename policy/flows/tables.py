@@ -122,7 +122,7 @@ _DECLARED: list[_Declaration] = [
         "LEAVE",
         "A vNIC's own packet: built-in rules first; everything else its policy must allow.",
         (*_CONTROL, f.CONTROL, f.SRC_VNIC, f.IPV6_DST),
-        ("ND", "SWITCH", "SRC_ID", "DST_ID", _TELL),
+        ("ND", "ASK", "SWITCH", "SRC_ID", "DST_ID", _TELL),
         (),
         "drop: nothing that is not IP comes here",
     ),
@@ -143,10 +143,19 @@ _DECLARED: list[_Declaration] = [
         "drop: a foreign target",
     ),
     (
+        "ASK",
+        "A DHCP client's message: so many a second of each vNIC. Of one that learns its addresses the controller gets "
+        "a copy.",
+        (f.SRC_VNIC,),
+        ("SWITCH",),
+        (),
+        "drop: nobody's question",
+    ),
+    (
         "SWITCH",
         "Where does the frame go? To a local vNIC, to many, or to an uplink.",
-        (f.VLAN, f.ETH_DST, f.ETH_TYPE, f.IPV4_DST, f.IPV6_DST),
-        ("FLOOD", "LEARNED", "OUTWARD", "ARRIVE"),
+        (f.VLAN, f.ETH_DST, f.ETH_TYPE, f.IPV4_DST, f.IPV6_DST, f.SERVES, f.IP_PROTO, f.UDP_SRC, f.UDP_DST),
+        ("FLOOD", "LEARNED", "OUTWARD", "ARRIVE", "HEARD"),
         (),
         "to the uplink behind which the MAC was learned, else to all uplinks; never to a vNIC",
     ),
@@ -170,7 +179,7 @@ _DECLARED: list[_Declaration] = [
         "ARRIVE",
         "A packet for a vNIC: built-in rules first; what is addressed to it, its policy must allow.",
         (*_CONTROL, f.DST_VNIC, f.SERVES, f.ETH_DST, f.IPV4_DST, f.IPV6_DST),
-        ("ON_LINK", "TRACK", "DELIVER", _TELL),
+        ("ON_LINK", "TRACK", "DELIVER", _TELL, "HEARD"),
         (),
         "drop: not this vNIC's address, or a frame that is neither ARP nor IP",
     ),
@@ -378,6 +387,15 @@ _DECLARED: list[_Declaration] = [
         (),
         (),
         "it is not",
+    ),
+    (
+        "HEARD",
+        "Subroutine: a copy of a DHCP server's answer to the controller, for the vNIC that learns its addresses; of an "
+        "answer to all, one copy for all.",
+        (f.DST_VNIC,),
+        (),
+        (),
+        "nobody learns anything",
     ),
 ]
 

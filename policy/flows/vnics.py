@@ -10,6 +10,7 @@ from policy.flows.cookies import Kind, cookie
 from policy.flows.flow import (
     ARP,
     IPV6,
+    MULTICAST,
     Condition,
     Flow,
     Limit,
@@ -20,12 +21,14 @@ from policy.flows.flow import (
     match,
     prefix_conditions,
 )
+from policy.flows.learning import asking_flow, learning_flows
 from policy.flows.meters import MeterKind, meter_number
-from policy.flows.plumbing import ADDRESSED, MULTICAST, role_flows
+from policy.flows.plumbing import ADDRESSED, role_flows
 from policy.flows.related import end_flows
 from policy.flows.telling import telling_flows
 from policy.model import ICMPV6
 from topology.addresses import Prefix, link_local_of, mac_number
+from topology.learned import Source, stated
 from topology.ports import IsolatedPort, VnicPort
 
 NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 135, 136
@@ -41,9 +44,13 @@ def zone_of(port: VnicPort) -> int:
     return port.zone
 
 
-def vnic_flows(port: VnicPort, scope: int) -> Iterator[Flow]:
-    """All flows of a firewalled vNIC but those that depend on policy."""
+def vnic_flows(port: VnicPort, scope: int, learn: frozenset[Source] = frozenset()) -> Iterator[Flow]:
+    """All flows of a firewalled vNIC but those that depend on policy.
+
+    ``learn``: from where vNICs whose addresses nobody states learn some.
+    """
     number = zone_of(port)
+    learns = frozenset[Source]() if stated(port.vnic) else learn
     mark = cookie(Kind.VNIC, number)
     sender, receiver = exact(f.SRC_VNIC, number), exact(f.DST_VNIC, number)
     mac = mac_number(port.vnic.mac or "")
@@ -69,6 +76,8 @@ def vnic_flows(port: VnicPort, scope: int) -> Iterator[Flow]:
     yield flow("OPENS", 100, match(exact(f.PAYER, number)), (opens, Resubmit("COMMIT")), mark)
     yield from telling_flows(number, mark)
     yield from role_flows(port.vnic.roles, number)
+    yield asking_flow(number, learns, mark)
+    yield from learning_flows(number, mac, learns, mark)
     for prefix in port.vnic.addresses:
         yield flow("GUARD", 100, match(sender, prefix_conditions(prefix, source=True)), (Resubmit("LEAVE"),), mark)
         yield flow("ARRIVE", 100, match(receiver, prefix_conditions(prefix, source=False)), ADDRESSED, mark)
@@ -84,12 +93,14 @@ def vnic_flows(port: VnicPort, scope: int) -> Iterator[Flow]:
         else:
             for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT):
                 yield flow("ND_TARGET", 100, _nd_target(sender, kind, prefix), (Resubmit("SWITCH"),), mark)
-    if any(prefix.version == 6 for prefix in port.vnic.addresses):
+    if learns or any(prefix.version == 6 for prefix in port.vnic.addresses):
         yield from _link_local_flows(port, sender, mac, mark)
 
 
 def _link_local_flows(port: VnicPort, sender: Condition, mac: int, mark: int) -> Iterator[Flow]:
-    """A vNIC with IPv6 speaks neighbour discovery, MLD and DHCPv6 from the link-local address of its MAC."""
+    """A vNIC that has IPv6, or may learn it, speaks neighbour discovery, MLD and DHCPv6 from the link-local address of
+    its MAC.
+    """
     own = link_local_of(port.vnic.mac or "")
     if not port.vnic.owns(own):
         yield flow(

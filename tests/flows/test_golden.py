@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,8 @@ from policy.flows.plumbing import fixed_flows
 from policy.flows.text import flows_text
 from policy.model import Builtins, Document, Tier
 from tests.flows.worlds import bridge, cidrs, document, policy, rule, uplink, vnic, vnic_port, who
+from topology.inventory import DHCP_SERVER
+from topology.learned import FIRST_USE, LEASES, Source
 from topology.ports import IsolatedPort, Port, UplinkPort
 from topology.vnic import Vnic
 
@@ -26,11 +28,12 @@ OFFICE = cidrs("192.0.2.0/24", "2001:db8:1::/48", but=["192.0.2.66/32"], name="o
 
 @dataclass(frozen=True)
 class Case:
-    """A policy and the ports of one bridge. ``elsewhere``: vNICs on other bridges."""
+    """A policy and the ports of one bridge. ``elsewhere``: vNICs on other bridges. ``learn`` as the compiler has it."""
 
     document: Document
     ports: tuple[Port, ...]
     elsewhere: tuple[Vnic, ...] = field(default=())
+    learn: frozenset[Source] = field(default=frozenset())
 
 
 def dual(name: str, number: int, role: str) -> Vnic:
@@ -116,6 +119,20 @@ CASES = {
         ),
         untagged(vnic("web-1", 1, ["10.0.0.1"])),
     ),
+    # One that has learned nothing yet, one that has, one whose address is stated, one that serves.
+    "learning": Case(
+        document(),
+        (
+            *untagged(
+                vnic("new-1", 1, []),
+                replace(vnic("old-1", 2, ["10.0.0.2"]), learned=True),
+                vnic("web-1", 3, ["10.0.0.3"]),
+                replace(vnic("dhcp-1", 4, ["10.0.0.4"]), roles=frozenset({DHCP_SERVER})),
+            ),
+            uplink(1),
+        ),
+        learn=LEASES | FIRST_USE,
+    ),
 }
 
 
@@ -141,8 +158,8 @@ def update(request) -> bool:
 def test_flows_of_a_bridge(name, update):
     case = CASES[name]
     here = bridge("br0", case.ports)
-    compiled = prepare(case.document, [*(port.vnic for port in here.vnic_ports), *case.elsewhere])
-    fixed = {item.key for item in fixed_flows(case.document.builtins)}
+    compiled = prepare(case.document, [*(port.vnic for port in here.vnic_ports), *case.elsewhere], learn=case.learn)
+    fixed = {item.key for item in fixed_flows(case.document.builtins)}  # those for learning are told with the case
     own = [item for key, item in bridge_flows(compiled, here, {}).items() if key not in fixed]
     golden(name, flows_text(own), update)
 
