@@ -47,14 +47,17 @@ from ryu_apps.facts import (
     SwitchDown,
     SwitchUp,
     Unwatched,
+    WriteDue,
     WriteZones,
 )
+from ryu_apps.learn_settings import LearnSettings, sources_of
 from ryu_apps.learned_texts import LearnedTexts, Texts
-from ryu_apps.learner import Learner, LearnSettings
+from ryu_apps.learner import Learner
 from ryu_apps.ovsdb_facts import OvsdbLock, OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from ryu_apps.session import Session
 from topology.inventory import Inventory
 from topology.join import Resolver
+from topology.owners import Owners
 from topology.ports import Bridge, IsolatedPort, Port, Topology, VnicPort
 from topology.rows import Database, apply_changes
 from topology.vnic import Everybody, Vnic
@@ -76,6 +79,9 @@ CAPACITY = HIGHEST - LOWEST + 1
 
 # Seconds before a write is tried again that OVSDB has refused, and before one that it seems to have forgotten.
 WRITE_PAUSE, WRITE_CHECK = 5.0, 30.0
+# Writes of learned addresses to an OVSDB server: one in so many seconds, and so many at once. What comes in between
+# goes into the next one, so whatever guests do, OVSDB is not written to more often.
+WRITE_PACE, WRITE_BURST = 1.0, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,9 @@ class Remote:
 
     ``zones_asked`` and ``secured`` are the writes on their way: nothing is asked for twice until one of the two
     `RetryWrites` comes, of which at most one each is on its way too (``retry_due``, ``check_due``).
+
+    ``behind``: perhaps there are learned addresses that OVSDB does not show; ``writes_left``: so often they may be
+    written at once. While that is less than `WRITE_BURST`, a `WriteDue` is on its way.
     """
 
     database: Database | None = None
@@ -109,6 +118,8 @@ class Remote:
     prefixed: set[str] = field(default_factory=set)
     retry_due: bool = False
     check_due: bool = False
+    behind: bool = False
+    writes_left: int = WRITE_BURST
 
     def ask_again(self) -> None:
         """Forget what was asked for: what OVSDB does not show is asked for again."""
@@ -145,10 +156,11 @@ class Engine:
         self._compiled: Compiled | None = None
         # What was worked out last, so that a change costs what changes; nothing depends on it.
         self._resolver = Resolver(settings.uplinks, settings.bridges)
-        self._policy_book = PolicyBook(audit=settings.audit)
+        self._policy_book = PolicyBook(audit=settings.audit, learn=sources_of(settings.learning.learn))
         self._bridge_books: dict[int, BridgeBook] = {}
         self._everybody = Everybody()
         self._vnics: Mapping[str, Vnic] = {}
+        self._owners: tuple[Mapping[str, Vnic], Owners] = self._vnics, Owners()
         self._by_dpid: dict[int, Bridge] = {}
         self._stale = True
         self._effects: list[Effect] = []
@@ -165,6 +177,7 @@ class Engine:
             if self._stale:
                 self._recompute()
             self._enforce()
+        self._write_learned()
         self._effects += self.learner.wake()
         return self._effects
 
@@ -183,14 +196,13 @@ class Engine:
             case OvsdbSnapshot(remote, database, ours):
                 known = self.remotes.setdefault(remote, Remote())
                 known.database, known.error, known.write_error = self._texts.amend(database), None, None
-                known.ours = ours
+                known.ours, known.behind = ours, True
                 known.ask_again()
-                self._write_again(remote)
                 self._stale = True
             case OvsdbLock(remote, ours):
                 self.remotes[remote].ours = ours
+                self.remotes[remote].behind = True
                 self.remotes[remote].ask_again()
-                self._write_again(remote)
                 self._stale = True
             case OvsdbUpdated(remote, changes):
                 known = self.remotes[remote]
@@ -211,9 +223,14 @@ class Engine:
                     known.retry_due, known.write_error = False, None
                 else:
                     known.check_due = False
+                known.behind = True
                 known.ask_again()
-                self._write_again(remote)
                 self._stale = True
+            case WriteDue(remote):
+                known = self.remotes[remote]
+                known.writes_left += 1
+                if known.writes_left < WRITE_BURST:
+                    self._effects.append(Later(WRITE_PACE, WriteDue(remote)))
             case SwitchUp(dpid, number):
                 session = self.sessions[dpid] = Session(dpid, number)
                 # Perhaps it is another OVS by now, which can do what the last one refused.
@@ -286,28 +303,38 @@ class Engine:
     def _hear(self, punted: Punted) -> None:
         session, bridge = self.sessions.get(punted.dpid), self.bridge(punted.dpid)
         if session is not None and session.number == punted.session and bridge is not None:
-            self._learn(self.learner.hear(punted, bridge, self._vnics.values))
+            self._learn(self.learner.hear(punted.copy, bridge, self._owners_now))
+
+    def _owners_now(self) -> Owners:
+        """Who has which address; of all vNICs, those of the inventory that are on no port included."""
+        if self._owners[0] is not self._vnics:
+            self._owners = self._vnics, Owners(self._vnics.values())
+        return self._owners[1]
 
     def _learn(self, texts: Texts) -> None:
         """What vNICs have learned counts at once, and is written, where we are the ones to write."""
         texts = {place: text for place, text in texts.items() if self.remotes[place[0]].ours}
         if not texts:
             return
-        for name, (changes, write) in self._texts.put(texts, self._databases()).items():
+        for name, changes in self._texts.put(texts, self._databases()).items():
             remote = self.remotes[name]
             assert remote.database is not None
             remote.database = apply_changes(remote.database, changes)
-            self._stale = True
-            if remote.error is None:
-                self._effects.append(write)
-                self._check_later(name)
+            remote.behind = self._stale = True
 
-    def _write_again(self, name: str) -> None:
-        remote = self.remotes[name]
-        writes = self._texts.unwritten(name) if remote.ours and remote.error is None else []
-        if writes:
-            self._effects += writes
-            self._check_later(name)
+    def _write_learned(self) -> None:
+        """What OVSDB does not show yet is written, in one transaction, if it is not too soon."""
+        for name, remote in self.remotes.items():
+            if not remote.behind or not remote.writes_left or not remote.ours or remote.error is not None:
+                continue
+            remote.behind = False
+            writes = self._texts.unwritten(name)
+            if writes:
+                if remote.writes_left == WRITE_BURST:
+                    self._effects.append(Later(WRITE_PACE, WriteDue(name)))
+                remote.writes_left -= 1
+                self._effects += writes
+                self._check_later(name)
 
     def _databases(self) -> dict[str, Database]:
         return {name: remote.database for name, remote in self.remotes.items() if remote.database is not None}

@@ -200,13 +200,20 @@ class LeaseDue:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class WriteDue:
+    """What has been learned since the last write to this OVSDB server may be written now."""
+
+    remote: str
+
+
 # What is reported to the operator and changes nothing that is enforced: `ryu_apps.reports` hears it, not the engine.
 Report = Punted | FlowsCounted | MetersCounted
 
 Fact = (
     PolicyLoaded | PolicyRefused | SwitchUp | SwitchDown | FlowsRead | ReadFailed | BundleDone | BundleRefused
     | MetersRead | FlowsTouched | Unwatched | RoleTold | RoleRefused | Due | GraceOver | RetryWrites | OvsdbFact
-    | Punted | Clock | LeaseDue
+    | Punted | Clock | LeaseDue | WriteDue
 )  # fmt: skip
 
 
@@ -286,7 +293,7 @@ class Later:
     """Tell a fact after so many seconds."""
 
     seconds: float
-    fact: Due | RetryWrites | LeaseDue
+    fact: Due | RetryWrites | LeaseDue | WriteDue
 
 
 @dataclass(frozen=True, slots=True)

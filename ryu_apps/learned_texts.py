@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 from ryu_apps.facts import WriteLearned
 from topology.learned import parse_book
@@ -19,33 +18,24 @@ Place = tuple[str, str]
 Texts = dict[Place, str]
 
 
-class Put(NamedTuple):
-    """Rows of a database as they are to be from now on, and the write that makes OVSDB hold them."""
-
-    changes: tuple[Change, ...]
-    write: WriteLearned
-
-
 class LearnedTexts:
     """What OVSDB has been asked to hold and does not show yet, by remote and interface UUID."""
 
     def __init__(self) -> None:
         self._asked: dict[str, dict[str, str]] = {}
 
-    def put(self, texts: Texts, databases: Mapping[str, Database]) -> dict[str, Put]:
-        """What comes of these texts, by remote."""
+    def put(self, texts: Texts, databases: Mapping[str, Database]) -> dict[str, tuple[Change, ...]]:
+        """The rows that these texts change from now on, by remote; OVSDB is asked to hold them (`unwritten`)."""
         changes: dict[str, list[Change]] = {}
-        writes: dict[str, list[tuple[str, str]]] = {}
         for (remote, uuid), text in sorted(texts.items()):
             row = databases[remote].interfaces.get(uuid)
             if row is not None:
                 self._asked.setdefault(remote, {})[uuid] = text
                 changes.setdefault(remote, []).append(Change("Interface", uuid, _with_text(row, text)))
-                writes.setdefault(remote, []).append((uuid, text))
-        return {remote: Put(tuple(changes[remote]), WriteLearned(remote, tuple(writes[remote]))) for remote in changes}
+        return {remote: tuple(found) for remote, found in changes.items()}
 
     def unwritten(self, remote: str) -> list[WriteLearned]:
-        """What OVSDB does not show yet is to be written again."""
+        """The write of all that OVSDB does not show yet."""
         asked = self._asked.get(remote)
         return [WriteLearned(remote, tuple(sorted(asked.items())))] if asked else []
 

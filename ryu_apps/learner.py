@@ -15,60 +15,49 @@ another, which has learned nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from ryu_apps.facts import Later, LeaseDue, Punted
+from policy.flows.learning import is_about_claims, is_about_leases
+from policy.flows.packet_in import Copy
+from ryu_apps.facts import Later, LeaseDue
+from ryu_apps.learn_bounds import CHANGE_SECONDS, Notices, Paces, Who
+from ryu_apps.learn_settings import LearnSettings, sources_of
 from ryu_apps.learned_texts import Place, Texts
 from topology.addresses import Address
 from topology.claims import quote, shown
 from topology.dhcp import FromClient
 from topology.frames import BROADCAST_MAC, Claim
 from topology.heard import Heard, read_heard
-from topology.learned import FIRST_USE, LEASES, MAX_FIRST_USE, Book, Learned, Source, format_book, parse_book, stated
+from topology.learned import FIRST_USE, LEASES, Book, Learned, Source, format_book, parse_book, stated
 from topology.leases import Party, claim, hear
+from topology.owners import Owners
 from topology.ports import Bridge, Finding, Topology, VnicPort
 from topology.rows import LEARNED_KEY, Database
 from topology.vnic import Vnic
 
-# What `--learn` may say, and what it means.
-WORDS: Mapping[str, frozenset[Source]] = {"dhcp": LEASES, "first-use": FIRST_USE, "none": frozenset()}
-
 # The longest that the learner sleeps although a lease ends later: clocks may be set.
-LONGEST_SLEEP = 3600.0
+LONGEST_SLEEP = 60.0
 # vNICs on no port whose books are remembered.
 MAX_ABSENT = 10_000
-# Findings of one vNIC, and the seconds for which one is told that does not come again.
-MAX_NOTICES, NOTICE_SECONDS = 4, 3600.0
-
-# A vNIC: its iface-id and MAC.
-Who = tuple[str, str]
-
-
-def sources_of(words: Collection[str]) -> frozenset[Source]:
-    """From where addresses are learned. Raises ``ValueError`` for unknown words, and for ``none`` beside others."""
-    unknown = sorted(set(words) - WORDS.keys())
-    if unknown:
-        raise ValueError(f"{quote(unknown[0])} is not one of {', '.join(WORDS)}")
-    if "none" in words and len(set(words)) > 1:
-        raise ValueError("none stands alone")
-    return frozenset[Source]().union(*(WORDS[word] for word in words))
-
-
-@dataclass(frozen=True, slots=True)
-class LearnSettings:
-    """``learn``: some of `WORDS`; ``first_use``: how many addresses of each family a vNIC may have by first use.
-
-    Raises ``ValueError`` for what `sources_of` does not take, and for a number that is not 1 to `MAX_FIRST_USE`.
+@dataclass(slots=True)
+class _Speaker:
+    """A vNIC that has just said something, or was told, about its addresses. ``squatters`` have used an address before
+    it that a server has now leased to it.
     """
 
-    learn: tuple[str, ...] = ("dhcp",)
-    first_use: int = 2
+    port: VnicPort
+    bridge: Bridge
+    owners: Owners
+    squatters: list[tuple[Who, Address]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        sources_of(self.learn)
-        if not 1 <= self.first_use <= MAX_FIRST_USE:
-            raise ValueError(f"{self.first_use} is not a number from 1 to {MAX_FIRST_USE}")
+    @property
+    def who(self) -> Who:
+        return _who(self.port.vnic)
+
+    @property
+    def where(self) -> str:
+        return f"{shown(self.bridge.host)}/{shown(self.bridge.name)}/{shown(self.port.name)}"
 
 
 class Learner:
@@ -83,7 +72,7 @@ class Learner:
         self._places: dict[Who, list[Place]] = {}
         self._written: dict[Place, Who] = {}
         self._seen: dict[tuple[str, str], tuple[Bridge, list[tuple[Who, Place, str]]]] = {}
-        self._notices: dict[Who, dict[Address | None, tuple[float, Finding]]] = {}
+        self._notices, self._paces = Notices(), Paces()
         # When we are to be woken, and whether that might have to be earlier by now.
         self._wake_at: float | None = None
         self._restless = False
@@ -102,14 +91,7 @@ class Learner:
 
     def findings(self) -> tuple[Finding, ...]:
         """What was not learned, and why."""
-        now = self.now or 0.0
-        return tuple(
-            finding
-            for who, notices in self._notices.items()
-            if who in self._places
-            for when, finding in notices.values()
-            if now - when < NOTICE_SECONDS
-        )
+        return tuple(self._notices.all(self.now or 0.0))
 
     # --- what happens
 
@@ -122,27 +104,42 @@ class Learner:
         """A `LeaseDue` has come."""
         return self._due() if at == self._wake_at else {}
 
-    def hear(self, punted: Punted, bridge: Bridge, everybody: Callable[[], Iterable[Vnic]]) -> Texts:
+    def wants(self, copy: Copy) -> bool:
+        """True if the copy of a frame may say something about addresses; of no other frame we need to hear."""
+        if is_about_leases(copy):
+            return not self._sources.isdisjoint(LEASES)
+        return not self._sources.isdisjoint(FIRST_USE) and is_about_claims(copy)
+
+    def hear(self, copy: Copy, bridge: Bridge, owners: Callable[[], Owners]) -> Texts:
         """A copied frame: what a vNIC of the bridge says, or is told, about its addresses.
 
-        ``everybody`` are all vNICs, those of the inventory that are on no port included.
+        ``owners`` knows all vNICs, those of the inventory that are on no port included.
         """
-        if self.now is None or not self._sources:
+        if self.now is None or not self.wants(copy):
             return {}
-        heard = read_heard(punted.copy.frame)
-        if heard is None:
+        heard = read_heard(copy.frame)
+        # Who may say what, the flow has decided that has let it pass or dropped it.
+        if heard is None or isinstance(heard, Claim) is is_about_leases(copy):
             return {}
         if isinstance(heard, Claim):
-            sender = _port(bridge, punted.copy.src_vnic) if self._sources & FIRST_USE else None
-            return self._claimed(sender, bridge, heard, everybody) if sender is not None else {}
+            port = _port(bridge, copy.src_vnic)
+            return self._claimed(_Speaker(port, bridge, owners()), heard) if port is not None else {}
         from_client = isinstance(heard.message, FromClient)
-        port = _port(bridge, punted.copy.src_vnic if from_client else punted.copy.dst_vnic)
-        if port is None or not self._sources & LEASES or not _is_its_own(heard, from_client, port.vnic):
+        port = _port(bridge, copy.src_vnic) if from_client else _addressee(bridge, copy, heard)
+        if port is None or not _is_its_own(heard, from_client, port.vnic):
             return {}
-        who = _who(port.vnic)
-        party = self._party(who)
-        after = hear(party, heard.message, self.now, lambda each: self._taken(port, bridge, each, everybody))
-        return self._keep(who, after)
+        speaker = _Speaker(port, bridge, owners())
+        if from_client and not _in_its_own_name(heard, port.vnic):
+            told = "it asks DHCP servers for addresses in the name of other hardware; what they answer does not count"
+            self._notice(speaker.who, "foreign-hardware", Finding("foreign-hardware", speaker.where, told))
+            return {}
+        party = self._party(speaker.who)
+        after = hear(party, heard.message, self.now, lambda each: self._taken(speaker, each, leased=True))
+        texts = self._keep(speaker.who, self._paced(speaker, party, after))
+        for other, address in speaker.squatters:
+            if self._party(speaker.who).book.find(address) is not None:
+                texts |= self._evict(other, address, port.vnic)
+        return texts
 
     def follow(self, topology: Topology, databases: Mapping[str, Database]) -> Texts:
         """The rows, or what they mean, have changed: which vNICs are where, and what their rows say."""
@@ -208,48 +205,69 @@ class Learner:
         self._parties[who] = party
         for entry in party.book.entries:
             if old.book.find(entry.address) is None:
-                self._notices.get(who, {}).pop(entry.address, None)
+                self._notices.settled(who, entry.address)
         if party.book == old.book:
             return {}
         self._restless = True
         text = format_book(party.book)
         return dict.fromkeys(self._places.get(who, ()), text)
 
-    def _claimed(
-        self, port: VnicPort, bridge: Bridge, claimed: Claim, everybody: Callable[[], Iterable[Vnic]]
-    ) -> Texts:
+    def _paced(self, speaker: _Speaker, old: Party, new: Party) -> Party:
+        """The vNIC as it is to be: with nothing new, if it has learned too much of late."""
         assert self.now is not None
-        who = _who(port.vnic)
-        party = self._party(who)
+        if set(new.book.entries) <= set(old.book.entries):
+            return new
+        if self._paces.allows(speaker.who, self.now):
+            return new
+        told = f"its addresses change more often than every {CHANGE_SECONDS:g} s, so it learns none for a while"
+        self._notice(speaker.who, "learn-pace", Finding("learn-pace", speaker.where, told))
+        return replace(new, book=old.book)
+
+    def _claimed(self, speaker: _Speaker, claimed: Claim) -> Texts:
+        assert self.now is not None
+        party = self._party(speaker.who)
         book = claim(
-            party.book, claimed, self._limit, self.now, lambda each: self._taken(port, bridge, each, everybody)
+            party.book, claimed, self._limit, self.now, lambda each: self._taken(speaker, each, leased=False)
         )
         if book is None:
             told = f"it uses {claimed.address}, but has learned {self._limit} others by first use, which is the limit"
-            self._notice(port, bridge, None, Finding("learn-limit", "", told))
+            self._notice(speaker.who, "learn-limit", Finding("learn-limit", speaker.where, told))
             return {}
-        return self._keep(who, replace(party, book=book)) if book is not party.book else {}
+        if book is party.book:
+            return {}
+        return self._keep(speaker.who, self._paced(speaker, party, replace(party, book=book)))
 
-    def _taken(
-        self, port: VnicPort, bridge: Bridge, address: Address, everybody: Callable[[], Iterable[Vnic]]
-    ) -> bool:
-        """True, and a finding, if another vNIC has the address."""
-        vnic = port.vnic
-        for other in everybody():
-            if other.id != vnic.id and other.scope == vnic.scope and other.owns(address):
-                told = f"it does not learn {address} (scope {vnic.scope}): {quote(other.name)} has it"
-                self._notice(port, bridge, address, Finding("learned-address", "", told))
-                return True
+    def _taken(self, speaker: _Speaker, address: Address, *, leased: bool) -> bool:
+        """True, and a finding, if another vNIC has the address. What others just use does not hold against a lease."""
+        vnic = speaker.port.vnic
+        for other in speaker.owners.of(vnic.scope, address):
+            if other.id == vnic.id:
+                continue
+            if leased and self._just_uses(other, address):
+                speaker.squatters.append((_who(other), address))
+                continue
+            told = f"it does not learn {address} (scope {vnic.scope}): {quote(other.name)} has it"
+            self._notice(speaker.who, address, Finding("learned-address", speaker.where, told))
+            return True
         return False
 
-    def _notice(self, port: VnicPort, bridge: Bridge, about: Address | None, finding: Finding) -> None:
+    def _just_uses(self, vnic: Vnic, address: Address) -> bool:
+        entry = self._party(_who(vnic)).book.find(address) if vnic.learned else None
+        return entry is not None and entry.source in FIRST_USE
+
+    def _evict(self, who: Who, address: Address, heir: Vnic) -> Texts:
+        """An address that a vNIC just used belongs to another from now on."""
         assert self.now is not None
-        where = f"{shown(bridge.host)}/{shown(bridge.name)}/{shown(port.name)}"
-        notices = self._notices.setdefault(_who(port.vnic), {})
-        notices.pop(about, None)
-        notices[about] = self.now, replace(finding, where=where)
-        while len(notices) > MAX_NOTICES:
-            del notices[next(iter(notices))]
+        party = self._party(who)
+        left = tuple(entry for entry in party.book.entries if entry.address != address)
+        where = next((at for _, found in self._seen.values() for each, _, at in found if each == who), "")
+        told = f"it loses {address}, learned by first use: a DHCP server has given it to {quote(heir.name)}"
+        self._notice(who, address, Finding("learned-address", where, told))
+        return self._keep(who, replace(party, book=party.book.with_entries(left, self.now)))
+
+    def _notice(self, who: Who, about: Hashable, finding: Finding) -> None:
+        assert self.now is not None
+        self._notices.tell(who, about, finding, self.now)
 
     def _learning(self, topology: Topology) -> Iterable[tuple[Who, Place, str]]:
         """The vNICs that may learn, and on which interfaces; of bridges that are as they were, as they were found."""
@@ -293,15 +311,15 @@ class Learner:
             self._parties.pop((who[0], other.mac), None)
         if other.entries:
             told = f"what was learned for MAC {other.mac} is forgotten: its MAC is {who[1]}"
-            self._notices.setdefault(who, {})[None] = self.now, Finding("foreign-learned", where, told)
+            self._notice(who, "foreign-learned", Finding("foreign-learned", where, told))
 
     def _forget_absent(self) -> None:
         absent = [who for who in self._parties if who not in self._places]
         for number, who in enumerate(absent):
             if len(absent) - number > MAX_ABSENT or not self._parties[who].book.entries:
                 del self._parties[who]
-        for who in [who for who in self._notices if who not in self._places]:
-            del self._notices[who]
+        self._notices.keep(self._places.keys())
+        self._paces.keep(self._places.keys())
 
 
 def _who(vnic: Vnic) -> Who:
@@ -314,6 +332,25 @@ def _port(bridge: Bridge, zone: int) -> VnicPort | None:
         if port.zone == zone:
             return None if port.vnic.trusted or stated(port.vnic) else port
     return None
+
+
+def _addressee(bridge: Bridge, copy: Copy, heard: Heard) -> VnicPort | None:
+    """The port of the vNIC that a server's answer is for, if it may learn; an answer to all names its hardware.
+
+    A vNIC that serves others gives itself nothing.
+    """
+    zone, exchange = copy.dst_vnic, heard.message.exchange
+    if not zone and exchange.version == 4:
+        mac = exchange.client.hex(":")
+        fits = (port.zone for port in bridge.vnic_ports if port.vnic.mac == mac and port.vlan == copy.vlan)
+        zone = next(fits, None) or 0
+    return _port(bridge, zone) if zone != copy.src_vnic else None
+
+
+def _in_its_own_name(heard: Heard, vnic: Vnic) -> bool:
+    """False if a DHCPv4 message is about other hardware than the vNIC's. DHCPv6 clients have names of other kinds."""
+    exchange = heard.message.exchange
+    return exchange.version != 4 or exchange.client.hex(":") == vnic.mac
 
 
 def _is_its_own(heard: Heard, from_client: bool, vnic: Vnic) -> bool:

@@ -22,7 +22,7 @@ from topology.claims import quote
 from topology.crowds import AddressCrowds, Crowds
 from topology.identity import Identity, Index, Match, Moved
 from topology.inventory import Inventory, InventoryVnic, Vm
-from topology.learned import Learned
+from topology.learned import LEASES, Learned
 from topology.overlaps import Claim, losers
 from topology.ports import Finding, VnicPort
 from topology.vlans import Problem
@@ -187,14 +187,18 @@ def learned_less(
 ) -> dict[int, Less]:
     """The candidates (by their place in the sequence) whose learned addresses do not all count.
 
-    What is stated wins over what was learned, wherever its owner is and even if he is shut; of several who have learned
-    an address, the one who did so first has it.
+    What is stated wins over what was learned, wherever its owner is and even if he is shut; what a server has leased
+    over what somebody just used; of several who have learned an address alike, the one who did so first has it.
     """
     entries = [(entry, number) for number, each in enumerate(candidates) for entry in each.learned]
     if not entries:
         return {}
-    # The older, the more it weighs; so of two who learned in one second one has it all the same.
-    entries.sort(key=lambda found: (-found[0].since, candidates[found[1]].port.vnic.id, found[1]))
+    # Leases weigh most, and then the older ones; so of two who learned in one second one has it all the same.
+    entries.sort(
+        key=lambda found: (
+            found[0].source in LEASES, -found[0].since, candidates[found[1]].port.vnic.id, found[1],
+        )
+    )  # fmt: skip
     claims = [
         Claim(
             candidates[number].port.vnic.scope,

@@ -53,7 +53,7 @@ class CheckedEverybody(Everybody):
 class CheckedPolicyBook(PolicyBook):
     def prepare(self, document, vnics):
         found = super().prepare(document, vnics)
-        fresh = prepare(document, vnics.values())
+        fresh = prepare(document, vnics.values(), learn=self._learn)
         assert found.rules == fresh.rules
         assert flat(flow for piece in found.shared.values() for flow in piece) == flat(
             flow for piece in fresh.shared.values() for flow in piece

@@ -4,16 +4,20 @@ from dataclasses import replace
 
 import pytest
 
+from policy.flows.cookies import Builtin, Drop, Kind, cookie
 from policy.flows.packet_in import Copy
 from policy.model import Side
-from ryu_apps.engine import WRITE_CHECK, WRITE_PAUSE
+from ryu_apps.engine import WRITE_BURST, WRITE_CHECK, WRITE_PACE, WRITE_PAUSE
 from ryu_apps.facts import Clock, LeaseDue, Punted, WriteLearned
-from ryu_apps.learner import LONGEST_SLEEP, MAX_NOTICES, NOTICE_SECONDS, LearnSettings, sources_of
+from ryu_apps.learn_bounds import CHANGE_SECONDS, MAX_CHANGES, MAX_NOTICES, NOTICE_SECONDS
+from ryu_apps.learn_settings import LearnSettings, sources_of
+from ryu_apps.learner import LONGEST_SLEEP
 from ryu_apps.ovsdb_facts import OvsdbLock
 from tests.apps.shops import ETH, ONE, A, B, a, b
 from tests.apps.worlds import World, _with_keys
 from tests.topology.builders import MAC_1, MAC_2, MAC_3, vnic
 from tests.topology.exchanges import BROADCAST, arp, client4, client6, probe, server4, server6
+from topology.frames import Datagram, read_frame
 from topology.learned import FIRST_USE, LEASES, Source
 from topology.rows import LEARNED_KEY
 
@@ -46,8 +50,19 @@ def port(world, name):
     return next(each for each in world.status()["vnics"] if each["port"] == name)
 
 
-def copy_of(frame, sender, receiver):
-    return Copy(0, Side.EGRESS, False, sender, receiver, 0, 1, 0, frame)
+LEASE, ARP_CLAIM, ND_CLAIM = (
+    cookie(Kind.BUILTIN, Builtin.DHCP_CLIENT),
+    cookie(Kind.DROP, Drop.SPOOFED_SOURCE),
+    cookie(Kind.DROP, Drop.FOREIGN_ND_TARGET),
+)
+
+
+def copy_of(frame, sender, receiver, why=None):
+    """As the pipeline copies it (tests/flows/test_learning.py)."""
+    if why is None:
+        found = read_frame(frame)
+        why = LEASE if isinstance(found, Datagram) else ARP_CLAIM if frame[12:14] == b"\x08\x06" else ND_CLAIM
+    return Copy(why, Side.EGRESS, False, sender, receiver, 0, 1, 0, frame)
 
 
 def tell(world, *frames, of="tap-web", dpid=1):
@@ -66,6 +81,7 @@ def has(world, name="tap-web"):
 
 
 def text(world, uuid="i-tap-web", remote=A):
+    world.flush()
     return world.servers[remote].interfaces[uuid].external_ids.get(LEARNED_KEY)
 
 
@@ -272,6 +288,133 @@ def test_copies_of_a_connection_that_is_gone_or_of_another_bridge_teach_nothing(
         world.facts.append(Punted(dpid, session, copy_of(arp("10.0.0.50"), zone, 0)))
     world.run()
     assert has(world) == set()
+
+
+# --- what a guest may try
+
+
+def put(world, frame, sender, receiver, why):
+    zone = {name: port(world, name)["zone"] for name in ("tap-web", "tap-guest")}
+    copied = copy_of(frame, zone.get(sender, sender), zone.get(receiver, receiver), why)
+    world.facts.append(Punted(1, world.switches[1].session, copied))
+    return world.run()
+
+
+@pytest.mark.parametrize("why", [cookie(Kind.DROP, drop) for drop in Drop] + [cookie(Kind.RULE, 3), 0])
+def test_an_answer_counts_only_if_the_pipeline_has_let_it_pass(why):
+    """What a guest sends in a server's name is dropped, and perhaps copied for the log."""
+    world = lab()
+    tell(world, client4("request"))
+    for sender, receiver in ((0, "tap-web"), ("tap-guest", "tap-web"), ("tap-guest", 0), (0, 0)):
+        put(world, ACK, sender, receiver, why)
+    put(world, server4("ack", to=BROADCAST), "tap-guest", 0, why)
+    assert has(world) == set()
+    put(world, ACK, 0, "tap-web", LEASE)
+    assert has(world) == {"10.0.0.50"}
+
+
+@pytest.mark.parametrize("why", [LEASE, cookie(Kind.DROP, Drop.DHCP_SERVER), cookie(Kind.BUILTIN, Builtin.ARP), 0])
+def test_a_claim_counts_only_as_one_that_was_refused(why):
+    world = lab()
+    for frame in (arp("10.0.0.50"), probe("2001:db8::50")):
+        put(world, frame, "tap-web", 0, why)
+    assert has(world) == set()
+
+
+def test_an_answer_to_all_is_for_the_vnic_whose_hardware_it_names():
+    world = lab()
+    tell(world, client4("request"))
+    tell(world, client4("request", mac=MAC_2), of="tap-guest")
+    put(world, server4("ack", to=BROADCAST), 0, 0, LEASE)
+    put(world, server4("ack", mac=MAC_2, to=BROADCAST, yiaddr="10.0.0.60"), 0, 0, LEASE)
+    put(world, server4("ack", mac="52:54:00:00:00:99", to=BROADCAST, yiaddr="10.0.0.61"), 0, 0, LEASE)
+    assert has(world) == {"10.0.0.50"} and has(world, "tap-guest") == {"10.0.0.60"}
+
+
+def test_who_serves_others_gives_itself_nothing():
+    world = lab()
+    tell(world, client4("request"))
+    put(world, server4("ack", to=BROADCAST), "tap-web", 0, LEASE)
+    put(world, ACK, "tap-web", "tap-web", LEASE)
+    assert has(world) == set()
+
+
+def test_who_asks_in_the_name_of_other_hardware_gets_nothing_and_is_told_of():
+    world = lab()
+    for number in range(50):
+        other = f"52:54:00:00:01:{number:02x}"
+        tell(world, client4("request", chaddr=other, xid=number), server4("ack", chaddr=other, xid=number))
+    assert has(world) == set() and not learned_writes(world)
+    assert [(each["code"], each["where"]) for each in world.status()["findings"]] == [
+        ("foreign-hardware", "hv1/br0/tap-web")
+    ]
+
+
+def test_a_lease_takes_the_address_from_who_just_used_it():
+    world = lab()
+    tell(world, arp("10.0.0.50", mac=MAC_2), of="tap-guest")
+    assert has(world, "tap-guest") == {"10.0.0.50"}
+    tell(world, *EXCHANGE)
+    assert has(world) == {"10.0.0.50"} and has(world, "tap-guest") == set()
+    assert "10.0.0.50" not in text(world, "i-tap-guest")
+    assert [(each["code"], each["where"]) for each in world.status()["findings"]] == [
+        ("learned-address", "hv1/br0/tap-guest")
+    ]
+    # And so it stays.
+    tell(world, arp("10.0.0.50", mac=MAC_2), of="tap-guest")
+    tell(world, client4("request", mac=MAC_2), server4("ack", mac=MAC_2), of="tap-guest")
+    assert has(world) == {"10.0.0.50"} and has(world, "tap-guest") == set()
+    world.check_settled()
+    assert has(restarted(world)) == {"10.0.0.50"}
+
+
+def test_what_is_just_used_or_stated_gives_way_to_no_claim_and_no_lease():
+    world = lab()
+    tell(world, arp("10.0.0.50", mac=MAC_2), of="tap-guest")
+    tell(world, arp("10.0.0.50"))
+    assert has(world) == set() and has(world, "tap-guest") == {"10.0.0.50"}
+    tell(world, client4("request"), server4("ack", yiaddr="10.0.0.13"))
+    assert has(world) == set() and has(world, "tap-db") == {"10.0.0.13"}
+
+
+def test_a_guest_that_asks_and_gives_back_all_the_time_costs_little():
+    world = lab()
+    bundles, second = world.sent(), 0
+    for second in range(60):
+        frames = []
+        for number in range(5):
+            ids = {"xid": 100 * second + number}
+            given = f"10.0.1.{number}"
+            frames += [client4("request", **ids), server4("ack", yiaddr=given, **ids), client4("release", ciaddr=given)]
+        world.one_by_one = True
+        tell(world, *frames)
+        world.pass_time(1)
+    allowed = MAX_CHANGES + 60 / CHANGE_SECONDS
+    assert world.sent() - bundles <= 2 * allowed + 1
+    assert len(learned_writes(world)) <= 2 * allowed + 1
+    assert "learn-pace" in codes(world)
+    # Another guest is not held back, nor is this one when it has calmed down.
+    tell(world, client4("request", mac=MAC_2), server4("ack", mac=MAC_2, yiaddr="10.0.0.60"), of="tap-guest")
+    assert has(world, "tap-guest") == {"10.0.0.60"}
+    world.pass_time(2 * CHANGE_SECONDS)
+    tell(world, *EXCHANGE)
+    assert has(world) == {"10.0.0.50"}
+
+
+def test_many_guests_at_once_are_written_together():
+    ports = [vnic(f"tap{number}", f"id{number}", f"52:54:00:00:02:{number:02x}") for number in range(40)]
+    world = lab(ETH, *ports)
+    world.one_by_one = True
+    for number, each in enumerate(ports):
+        mac, given = f"52:54:00:00:02:{number:02x}", f"10.0.2.{number}"
+        tell(world, client4("request", mac=mac), server4("ack", mac=mac, yiaddr=given), of=each.name)
+        # It counts at once all the same.
+        assert has(world, each.name) == {given}
+    assert len(learned_writes(world)) == WRITE_BURST
+    world.pass_time(WRITE_PACE)
+    assert len(learned_writes(world)) == WRITE_BURST + 1
+    assert all("10.0.2." in text(world, f"i-tap{number}") for number in range(40))
+    world.check_settled()
 
 
 # --- first use

@@ -23,7 +23,7 @@ from policy.flows.match_wire import encode_match
 from policy.flows.meters import HIGHEST_METER, Meter
 from policy.flows.pieces import unmetered
 from policy.load import load_texts
-from ryu_apps.engine import NO_POLICY, Engine, EngineSettings
+from ryu_apps.engine import NO_POLICY, WRITE_PACE, Engine, EngineSettings
 from ryu_apps.facts import (
     BundleDone,
     BundleRefused,
@@ -46,7 +46,7 @@ from ryu_apps.facts import (
     WriteLearned,
     WriteZones,
 )
-from ryu_apps.learner import sources_of
+from ryu_apps.learn_settings import sources_of
 from ryu_apps.ovsdb_facts import OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from ryu_apps.status import status_of
 from topology.join import resolve
@@ -214,6 +214,11 @@ class World:
             self.run()
         self.now = end
 
+    def flush(self):
+        """What has been learned a moment ago is written, if that had to wait."""
+        if any(remote.behind and not remote.writes_left for remote in self.engine.remotes.values()):
+            self.pass_time(WRITE_PACE)
+
     # --- the engine's turn
 
     def run(self):
@@ -349,7 +354,7 @@ class World:
         )
         bridge = next(bridge for bridge in topology.bridges if bridge.dpid == dpid)
         vnics = Everybody().known(document.inventory, topology.vnic_ports)
-        wanted = BridgeBook().wanted(prepare(document, vnics.values()), bridge, {})
+        wanted = BridgeBook().wanted(prepare(document, vnics.values(), learn=learn), bridge, {})
         return plain((wanted if self.switches[dpid].most_meters else unmetered(wanted)).flat())
 
     def _as_learned(self, database):
@@ -374,6 +379,7 @@ class World:
 
     def check_settled(self):
         """Everything is enforced, a fresh engine would change nothing, and hearing it all again changes nothing."""
+        self.flush()
         status = status_of(self.engine)
         assert status["enforced"], status["waiting_for"]
         sent = self.sent()

@@ -91,12 +91,19 @@ def test_nor_what_a_port_states_that_is_shut():
 
 
 def test_of_two_who_learned_the_older_has_it_and_nobody_is_shut():
-    old, new = "10.0.0.50,arp,90,-", "10.0.0.50,dhcp4,100,3700"
+    old, new = "10.0.0.50,dhcp4,90,3690", "10.0.0.50,dhcp4,100,3700"
     for one, other in ((old, new), (new, old)):
         found, findings = addresses(tap(1, one), tap(2, other))
         owner = "id1" if one is old else "id2"
         assert {name for name, (has, _) in found.items() if has} == {owner}
         assert findings == [("learned-address", "hv1/br0/tap2" if one is old else "hv1/br0/tap1")]
+
+
+def test_a_lease_counts_before_what_somebody_just_uses_however_long():
+    lease, use = "10.0.0.50,dhcp4,100,3700", "10.0.0.50,arp,90,-"
+    found, findings = addresses(tap(1, use), tap(2, lease))
+    assert {name for name, (has, _) in found.items() if has} == {"id2"}
+    assert findings == [("learned-address", "hv1/br0/tap1")]
 
 
 def test_of_two_who_learned_in_one_second_one_has_it():
