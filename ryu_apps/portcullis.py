@@ -24,6 +24,7 @@ from ryu.ofproto import ofproto_v1_4
 from ryu_apps.engine import Engine, EngineSettings
 from ryu_apps.facts import GraceOver
 from ryu_apps.http import StatusPages
+from ryu_apps.learn_settings import LearnSettings
 from ryu_apps.ovsdb import OvsdbClient, TlsFiles
 from ryu_apps.policy_watch import PolicyWatch
 from ryu_apps.reports.reporter import Reporter
@@ -66,7 +67,7 @@ class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
             sys.exit("portcullis: --portcullis-policy DIR is needed: the directory of policy YAML")
         remotes = tuple(dict.fromkeys(settings.ovsdb))
         where = tuple(settings.uplink), tuple(settings.bridge)
-        engine = Engine(EngineSettings(remotes, *where, audit=settings.audit))
+        engine = Engine(EngineSettings(remotes, *where, audit=settings.audit, learning=_learning(settings)))
         self.worker = Worker(engine, _reporter(engine, settings))
         self.worker.databases = {remote: OvsdbClient(remote, self.worker.put, tls=_tls(settings)) for remote in remotes}
         self.watch = PolicyWatch(Path(settings.policy), self.worker.put)
@@ -138,6 +139,13 @@ class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
     def on_demotion(self, event: Any) -> None:  # noqa: ANN401
         """Another controller has become master."""
         self.worker.switches.heard_demotion(event.msg)
+
+
+def _learning(settings: Any) -> LearnSettings:  # noqa: ANN401 (oslo.config's)
+    try:
+        return LearnSettings(tuple(settings.learn), settings.learn_limit)
+    except ValueError as error:
+        sys.exit(f"portcullis: --portcullis-learn: {error}")
 
 
 def _reporter(engine: Engine, settings: Any) -> Reporter:  # noqa: ANN401 (oslo.config's)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ryu_apps.engine import REFUSED, Engine
@@ -56,13 +56,13 @@ def _own_findings(engine: Engine) -> Iterator[Finding]:
             yield Finding("no-meters", f"{bridge.host}/{bridge.name}", message)
 
 
-def troubles(topology: Topology) -> Iterator[str]:
+def troubles(topology: Topology, findings: Iterable[Finding] = ()) -> Iterator[str]:
     """What somebody should see who only reads the log."""
     for bridge in topology.bridges:
         for port in bridge.isolated:
             whose = f" of vNIC {port.who}" if port.who else ""
             yield f"bridge {bridge.name}: port {port.name}{whose} is shut: {port.reason}"
-    yield from map(str, topology.findings)
+    yield from map(str, (*topology.findings, *findings))
 
 
 def _policy(engine: Engine) -> Status:

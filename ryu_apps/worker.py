@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from ryu.lib import hub
 
 from policy import collector
+from policy.flows.learning import is_about_leases
 from policy.flows.tables import TABLES
 from ryu_apps.engine import Engine
 from ryu_apps.facts import (
     Answer,
     ClaimBridge,
+    Clock,
     Disconnect,
     DriftFound,
     Effect,
@@ -27,18 +30,20 @@ from ryu_apps.facts import (
     FlowsRead,
     Later,
     NamePrefixes,
+    Punted,
     ReadFlows,
     ReadMeters,
     Report,
     SecureBridge,
     SendBundle,
+    WriteLearned,
     WriteZones,
 )
 from ryu_apps.ovsdb import OvsdbClient
 from ryu_apps.reports.reporter import Reporter
 from ryu_apps.status import Status, status_of, troubles
 from ryu_apps.switches.switches import Switches
-from topology.ports import Topology
+from topology.ports import Finding, Topology
 
 LOG = logging.getLogger(__name__)
 
@@ -49,6 +54,8 @@ PREFIXES = {table.number: table.prefixes for table in TABLES.values() if table.p
 MAX_DOING = 10_000
 # Facts of one batch: enough to swallow a burst, few enough that the first is acted on soon.
 BATCH = 1000
+# Copies of packets that may wait to be learned from. Meters let few of them come.
+MAX_COPIES = 1000
 EXIT_DEFECT = 70
 
 
@@ -68,8 +75,10 @@ class Worker:
         self.switches = Switches(self.put)
         self.databases: Mapping[str, OvsdbClient] = {}
         self._status: Status | None = None
-        self._looked_at = Topology()
+        self._looked_at: tuple[Topology, tuple[Finding, ...]] = Topology(), ()
         self._logged: frozenset[str] = frozenset()
+        self._copies = 0
+        self.copies_lost = 0
         self._settling = collector.Settling()
         self._queue: Any = hub.Queue()
         self._busy = False
@@ -77,12 +86,26 @@ class Worker:
 
     def put(self, fact: Fact | Report) -> None:
         """Take a fact from whoever heard it; returns at once."""
+        if isinstance(fact, Punted) and self.engine.learner.wants(fact.copy):
+            self._put_copy(fact)
+            if is_about_leases(fact.copy):
+                return
         if isinstance(fact, Report):
             self.reporter.put(fact)
             return
         if isinstance(fact, FlowsRead):
             self.reporter.put(FlowsCounted(fact.dpid, fact.session, fact.entries))
         self._queue.put(fact)
+
+    def _put_copy(self, fact: Punted) -> None:
+        """A copy to learn from; lost if too many wait."""
+        if self._copies < MAX_COPIES:
+            self._copies += 1
+            self._queue.put(fact)
+            return
+        if not self.copies_lost:
+            LOG.warning("more copies about addresses than can be looked at: some are lost; guests repeat themselves")
+        self.copies_lost += 1
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -123,8 +146,10 @@ class Worker:
                 while len(batch) < BATCH and not self._queue.empty():
                     batch.append(self._queue.get())
                 self._status = None
+                self._copies -= sum(isinstance(fact, Punted) for fact in batch)
                 with collector.paused():
-                    for effect in self.engine.handle(batch):
+                    # Whatever happens, what time it is comes first.
+                    for effect in self.engine.handle([Clock(time.time()), *batch]):
                         self._carry_out(effect)
                     self._status = None
                     self._log_troubles()
@@ -139,10 +164,11 @@ class Worker:
 
     def _log_troubles(self) -> None:
         """What is shut or contradictory is a line in the log when that begins, and when it ends."""
-        if self.engine.topology is self._looked_at:
+        looked_at = self.engine.topology, self.engine.learner.findings()
+        if looked_at[0] is self._looked_at[0] and looked_at[1] == self._looked_at[1]:
             return
-        self._looked_at = self.engine.topology
-        now = frozenset(troubles(self._looked_at))
+        self._looked_at = looked_at
+        now = frozenset(troubles(*looked_at))
         for trouble in sorted(now - self._logged):
             LOG.warning("%s", trouble)
         for trouble in sorted(self._logged - now):
@@ -161,6 +187,7 @@ class Worker:
             Later: self._later,
             WriteZones: lambda e: self.databases[e.remote].write_zones(dict(e.zones)),
             SecureBridge: self._secure,
+            WriteLearned: lambda e: self.databases[e.remote].write_learned(dict(e.texts)),
             NamePrefixes: lambda e: self.databases[e.remote].name_prefixes(e.uuid, PREFIXES),
         }
         carry[type(effect)](effect)
