@@ -52,7 +52,10 @@ def _own_findings(engine: Engine) -> Iterator[Finding]:
     for bridge in engine.topology.bridges:
         session = _session(engine, bridge)
         if session is not None and session.ready and not session.metered:
-            message = "the switch has no meters: no limits of vNICs, no log, and nothing is answered that is rejected"
+            message = (
+                "the switch has no meters: no limits of vNICs, no log, nothing is answered that is rejected, and no "
+                "addresses are learned"
+            )
             yield Finding("no-meters", f"{bridge.host}/{bridge.name}", message)
 
 

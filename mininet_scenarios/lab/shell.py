@@ -14,6 +14,8 @@ TOOLS = {
     "ovs-ofctl": "openvswitch-common",
     "ip": "iproute2",
     "ethtool": "ethtool",
+    "dnsmasq": "dnsmasq-base",
+    "dhclient": "isc-dhcp-client",
 }
 
 

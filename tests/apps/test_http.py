@@ -208,6 +208,13 @@ def test_counters_and_metrics_while_the_controller_starts(pages):
     assert pages.get("/portcullis/status").json["log"] == []
 
 
+def test_a_way_to_learn_that_is_none_is_told_at_the_start(tmp_path):
+    with pytest.raises(AssertionError, match=r"--portcullis-learn: 'guess' is not one of"), controller(
+        tmp_path, "--portcullis-learn", "guess"
+    ):
+        pass
+
+
 def test_a_log_that_cannot_be_is_told_at_the_start(tmp_path):
     with pytest.raises(AssertionError, match="'nowhere' is no place for a log"), controller(
         tmp_path, "--portcullis-log", "nowhere"

@@ -141,3 +141,52 @@ hub.sleep(20)
     )
     assert done.returncode == 70, done.stderr
     assert "defect while handling [Punted(" in done.stderr
+
+
+def test_copies_about_addresses_reach_the_engine_with_the_time_before_them_and_write_what_was_learned():
+    done = run(
+        """
+import time
+from ryu_apps.ovsdb_facts import OvsdbSnapshot
+from ryu_apps.worker import MAX_COPIES
+from tests.apps.shops import ETH, A, a
+from tests.apps.test_learning import EXCHANGE, POLICY, copy_of
+from tests.apps.worlds import policy_fact
+from tests.topology.builders import vnic, MAC_1
+from tests.topology.exchanges import arp
+from topology.learned import parse_book
+written = hub.Queue()
+class Client:
+    def write_zones(self, zones): pass
+    def set_bridge(self, uuid): pass
+    def name_prefixes(self, uuid, prefixes): pass
+    def write_learned(self, texts): written.put(texts)
+worker.databases = {A: Client()}
+web = vnic("tap-web", "web", MAC_1, portcullis_zone="7")
+worker.put(policy_fact(POLICY))
+worker.put(OvsdbSnapshot(A, a(ETH, web)))
+worker.put(SwitchUp(1, 1))
+worker.wait_for_change(20)
+for number, frame in enumerate(EXCHANGE):
+    zones = (0, 7) if number % 2 else (7, 0)
+    worker.put(Punted(1, 1, copy_of(frame, *zones)))
+(uuid, text), = written.get(timeout=20).items()
+(entry,) = parse_book(text).entries
+assert str(entry.address) == "10.0.0.50" and abs(entry.since - time.time()) < 30, text
+# What is learned from is no report; what is only refused is one. First use is off here, so that is all it is.
+assert worker.reporter.waiting == 0
+worker.put(Punted(1, 1, copy_of(arp("10.0.0.51"), 7, 0)))
+assert worker.reporter.waiting == 1 and worker.waiting == 0
+# A flood of them waits in bounds.
+worker.engine.handle = lambda facts: hub.sleep(1) or []
+for _ in range(MAX_COPIES + 500):
+    worker.put(Punted(1, 1, copy_of(EXCHANGE[0], 7, 0)))
+assert worker.waiting == MAX_COPIES and worker.copies_lost == 500
+worker.wait_for_change(20)
+worker.put(Punted(1, 1, copy_of(EXCHANGE[0], 7, 0)))
+assert worker.copies_lost == 500
+print("fine")
+"""
+    )
+    assert done.stdout == "fine\n", done.stderr
+    assert done.stderr.count("more copies about addresses than can be looked at") == 1
