@@ -12,8 +12,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # Debian packages; why each: docs/dependencies.md.
-APT := openvswitch-switch python3-openvswitch mininet iproute2 iputils-ping ethtool openssl graphviz \
-       dnsmasq-base isc-dhcp-client python3 python3-venv
+APT := openvswitch-switch python3-openvswitch mininet iproute2 iputils-ping ethtool openssl graphviz dnsmasq-base isc-dhcp-client python3 python3-venv
 # What only the comparison needs.
 BENCH_APT := ovn-central ovn-host
 BENCH_REQUIREMENTS := requirements-bench.txt

@@ -19,12 +19,16 @@ from policy.flows.compile import Compiled, PolicyBook
 from policy.flows.cookies import Kind, reason
 from policy.flows.fields import AUDIT
 from policy.flows.flow import Flow
+from policy.flows.learning import asker_mac
 from policy.flows.pieces import Wanted, unmetered
 from policy.flows.placement import HIGHEST, LOWEST
 from policy.model import Builtins, Document, Tier
+from ryu_apps.asking import question
 from ryu_apps.facts import (
+    Ask,
     BundleDone,
     BundleRefused,
+    ClaimDue,
     Clock,
     Due,
     Effect,
@@ -79,6 +83,8 @@ CAPACITY = HIGHEST - LOWEST + 1
 
 # Seconds before a write is tried again that OVSDB has refused, and before one that it seems to have forgotten.
 WRITE_PAUSE, WRITE_CHECK = 5.0, 30.0
+# Seconds that the outside has to object to what a vNIC has begun to use (RFC 5227 waits for one to two after a probe).
+ASK_SECONDS = 1.0
 # Writes of learned addresses to an OVSDB server: one in so many seconds, and so many at once. What comes in between
 # goes into the next one, so whatever guests do, OVSDB is not written to more often.
 WRITE_PACE, WRITE_BURST = 1.0, 10
@@ -178,6 +184,7 @@ class Engine:
                 self._recompute()
             self._enforce()
         self._write_learned()
+        self._ask_outside()
         self._effects += self.learner.wake()
         return self._effects
 
@@ -249,6 +256,8 @@ class Engine:
                 self._learn(self.learner.clock(now))
             case LeaseDue(at):
                 self._learn(self.learner.due(at))
+            case ClaimDue(who, address):
+                self._learn(self.learner.unopposed(who, address, self.topology, self._owners_now))
             case Punted():
                 self._hear(fact)
             case FlowsRead() | ReadFailed() | BundleDone() | BundleRefused() | Due():
@@ -304,6 +313,17 @@ class Engine:
         session, bridge = self.sessions.get(punted.dpid), self.bridge(punted.dpid)
         if session is not None and session.number == punted.session and bridge is not None:
             self._learn(self.learner.hear(punted.copy, bridge, self._owners_now))
+
+    def _ask_outside(self) -> None:
+        """Has somebody outside an address that a vNIC has begun to use? Whoever has it says so within a moment."""
+        for ask in self.learner.questions():
+            session, bridge = self.sessions.get(ask.dpid), self.bridge(ask.dpid)
+            if session is not None and bridge is not None and self.remotes[bridge.remote].ours:
+                frame = question(asker_mac(ask.dpid), ask.address)
+                due = Later(ASK_SECONDS, ClaimDue(ask.who, ask.address))
+                self._effects += [Ask(ask.dpid, session.number, ask.vlan, frame), due]
+            else:
+                self.learner.unasked(ask)
 
     def _owners_now(self) -> Owners:
         """Who has which address; of all vNICs, those of the inventory that are on no port included."""

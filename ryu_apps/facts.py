@@ -16,6 +16,7 @@ from policy.flows.packet_in import Copy
 from policy.flows.wire import Installed
 from policy.model import Document
 from ryu_apps.ovsdb_facts import OvsdbFact
+from topology.addresses import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,13 +208,21 @@ class WriteDue:
     remote: str
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimDue:
+    """Nobody outside has said by now that the address is his, which the vNIC (by iface-id and MAC) has begun to use."""
+
+    who: tuple[str, str]
+    address: Address
+
+
 # What is reported to the operator and changes nothing that is enforced: `ryu_apps.reports` hears it, not the engine.
 Report = Punted | FlowsCounted | MetersCounted
 
 Fact = (
     PolicyLoaded | PolicyRefused | SwitchUp | SwitchDown | FlowsRead | ReadFailed | BundleDone | BundleRefused
     | MetersRead | FlowsTouched | Unwatched | RoleTold | RoleRefused | Due | GraceOver | RetryWrites | OvsdbFact
-    | Punted | Clock | LeaseDue | WriteDue
+    | Punted | Clock | LeaseDue | WriteDue | ClaimDue
 )  # fmt: skip
 
 
@@ -293,7 +302,7 @@ class Later:
     """Tell a fact after so many seconds."""
 
     seconds: float
-    fact: Due | RetryWrites | LeaseDue | WriteDue
+    fact: Due | RetryWrites | LeaseDue | WriteDue | ClaimDue
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,7 +350,17 @@ class Answer:
     frame: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Send a frame out by all uplinks that carry a network: does somebody there have an address?"""
+
+    dpid: int
+    session: int
+    vlan: int
+    frame: bytes
+
+
 Effect = (
     ReadFlows | ReadMeters | ClaimBridge | DriftFound | SendBundle | Disconnect | Later | WriteZones | WriteLearned
-    | SecureBridge | NamePrefixes | Answer
+    | SecureBridge | NamePrefixes | Answer | Ask
 )  # fmt: skip

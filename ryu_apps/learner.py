@@ -18,12 +18,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from policy.flows.learning import is_about_claims, is_about_leases
+from policy.flows.learning import is_about_claims, is_about_leases, is_about_objections
 from policy.flows.packet_in import Copy
 from ryu_apps.facts import Later, LeaseDue
 from ryu_apps.learn_bounds import CHANGE_SECONDS, Notices, Paces, Who
 from ryu_apps.learn_settings import LearnSettings, sources_of
 from ryu_apps.learned_texts import Place, Texts
+from ryu_apps.open_claims import OpenClaims, Question
 from topology.addresses import Address
 from topology.claims import quote, shown
 from topology.dhcp import FromClient
@@ -73,6 +74,7 @@ class Learner:
         self._written: dict[Place, Who] = {}
         self._seen: dict[tuple[str, str], tuple[Bridge, list[tuple[Who, Place, str]]]] = {}
         self._notices, self._paces = Notices(), Paces()
+        self._open = OpenClaims()
         # When we are to be woken, and whether that might have to be earlier by now.
         self._wake_at: float | None = None
         self._restless = False
@@ -108,7 +110,7 @@ class Learner:
         """True if the copy of a frame may say something about addresses; of no other frame we need to hear."""
         if is_about_leases(copy):
             return not self._sources.isdisjoint(LEASES)
-        return not self._sources.isdisjoint(FIRST_USE) and is_about_claims(copy)
+        return not self._sources.isdisjoint(FIRST_USE) and (is_about_claims(copy) or is_about_objections(copy))
 
     def hear(self, copy: Copy, bridge: Bridge, owners: Callable[[], Owners]) -> Texts:
         """A copied frame: what a vNIC of the bridge says, or is told, about its addresses.
@@ -118,6 +120,10 @@ class Learner:
         if self.now is None or not self.wants(copy):
             return {}
         heard = read_heard(copy.frame)
+        if is_about_objections(copy):
+            if isinstance(heard, Claim):
+                self._objected(heard, bridge, copy.vlan)
+            return {}
         # Who may say what, the flow has decided that has let it pass or dropped it.
         if heard is None or isinstance(heard, Claim) is is_about_leases(copy):
             return {}
@@ -140,6 +146,27 @@ class Learner:
             if self._party(speaker.who).book.find(address) is not None:
                 texts |= self._evict(other, address, port.vnic)
         return texts
+
+    def unopposed(self, who: Who, address: Address, topology: Topology, owners: Callable[[], Owners]) -> Texts:
+        """A `ClaimDue` has come: what the vNIC has begun to use is its own, if nobody has objected meanwhile."""
+        claimed = self._open.close(who, address)
+        if claimed is None or self.now is None:
+            return {}
+        for bridge in topology.bridges:
+            for port in bridge.vnic_ports:
+                if _who(port.vnic) == who and not port.vnic.trusted and not stated(port.vnic):
+                    speaker = _Speaker(port, bridge, owners())
+                    book = self._with_claim(speaker, claimed)
+                    return {} if book is None else self._keep(who, replace(self._party(who), book=book))
+        return {}
+
+    def questions(self) -> list[Question]:
+        """What the outside is to be asked, once."""
+        return self._open.questions()
+
+    def unasked(self, question: Question) -> None:
+        """The outside cannot be asked now; the vNIC will say again what it uses."""
+        self._open.close(question.who, question.address)
 
     def follow(self, topology: Topology, databases: Mapping[str, Database]) -> Texts:
         """The rows, or what they mean, have changed: which vNICs are where, and what their rows say."""
@@ -215,27 +242,50 @@ class Learner:
     def _paced(self, speaker: _Speaker, old: Party, new: Party) -> Party:
         """The vNIC as it is to be: with nothing new, if it has learned too much of late."""
         assert self.now is not None
-        if set(new.book.entries) <= set(old.book.entries):
+        if set(new.book.entries) <= set(old.book.entries) or self._may_change(speaker):
             return new
-        if self._paces.allows(speaker.who, self.now):
-            return new
-        told = f"its addresses change more often than every {CHANGE_SECONDS:g} s, so it learns none for a while"
-        self._notice(speaker.who, "learn-pace", Finding("learn-pace", speaker.where, told))
         return replace(new, book=old.book)
 
-    def _claimed(self, speaker: _Speaker, claimed: Claim) -> Texts:
+    def _may_change(self, speaker: _Speaker) -> bool:
+        """False, and a finding, if the vNIC has learned too much of late."""
         assert self.now is not None
-        party = self._party(speaker.who)
+        if self._paces.allows(speaker.who, self.now):
+            return True
+        told = f"its addresses change more often than every {CHANGE_SECONDS:g} s, so it learns none for a while"
+        self._notice(speaker.who, "learn-pace", Finding("learn-pace", speaker.where, told))
+        return False
+
+    def _claimed(self, speaker: _Speaker, claimed: Claim) -> Texts:
+        """A vNIC has used an address: if it may have it, the outside is asked first whether that is so."""
+        assert self.now is not None
+        who, dpid = speaker.who, speaker.bridge.dpid
+        if dpid is None or self._open.has(who, claimed.address, self.now):
+            return {}
+        book = self._with_claim(speaker, claimed)
+        if book is not None and book is not self._party(who).book and self._may_change(speaker):
+            self._open.begin(who, claimed, dpid, speaker.port.vlan, self.now)
+        return {}
+
+    def _with_claim(self, speaker: _Speaker, claimed: Claim) -> Book | None:
+        """The vNIC's book with what it claims; as it was, if another has that; None, and a finding: it has too much."""
+        assert self.now is not None
         book = claim(
-            party.book, claimed, self._limit, self.now, lambda each: self._taken(speaker, each, leased=False)
+            self._party(speaker.who).book,
+            claimed,
+            self._limit,
+            self.now,
+            lambda each: self._taken(speaker, each, leased=False),
         )
         if book is None:
             told = f"it uses {claimed.address}, but has learned {self._limit} others by first use, which is the limit"
             self._notice(speaker.who, "learn-limit", Finding("learn-limit", speaker.where, told))
-            return {}
-        if book is party.book:
-            return {}
-        return self._keep(speaker.who, self._paced(speaker, party, replace(party, book=book)))
+        return book
+
+    def _objected(self, claimed: Claim, bridge: Bridge, vlan: int) -> None:
+        """Somebody outside says that an address is his."""
+        for who in self._open.object(claimed, bridge.dpid or 0, vlan):
+            told = f"it does not learn {claimed.address}: somebody outside has it (MAC {claimed.mac})"
+            self._notice(who, claimed.address, Finding("learned-address", self._where(who), told))
 
     def _taken(self, speaker: _Speaker, address: Address, *, leased: bool) -> bool:
         """True, and a finding, if another vNIC has the address. What others just use does not hold against a lease."""
@@ -260,10 +310,12 @@ class Learner:
         assert self.now is not None
         party = self._party(who)
         left = tuple(entry for entry in party.book.entries if entry.address != address)
-        where = next((at for _, found in self._seen.values() for each, _, at in found if each == who), "")
         told = f"it loses {address}, learned by first use: a DHCP server has given it to {quote(heir.name)}"
-        self._notice(who, address, Finding("learned-address", where, told))
+        self._notice(who, address, Finding("learned-address", self._where(who), told))
         return self._keep(who, replace(party, book=party.book.with_entries(left, self.now)))
+
+    def _where(self, who: Who) -> str:
+        return next((at for _, found in self._seen.values() for each, _, at in found if each == who), "")
 
     def _notice(self, who: Who, about: Hashable, finding: Finding) -> None:
         assert self.now is not None

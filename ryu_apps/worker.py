@@ -15,11 +15,12 @@ from typing import Any, NoReturn
 from ryu.lib import hub
 
 from policy import collector
-from policy.flows.learning import is_about_leases
+from policy.flows.learning import is_about_claims
 from policy.flows.tables import TABLES
 from ryu_apps.engine import Engine
 from ryu_apps.facts import (
     Answer,
+    Ask,
     ClaimBridge,
     Clock,
     Disconnect,
@@ -88,7 +89,7 @@ class Worker:
         """Take a fact from whoever heard it; returns at once."""
         if isinstance(fact, Punted) and self.engine.learner.wants(fact.copy):
             self._put_copy(fact)
-            if is_about_leases(fact.copy):
+            if not is_about_claims(fact.copy):
                 return
         if isinstance(fact, Report):
             self.reporter.put(fact)
@@ -179,6 +180,7 @@ class Worker:
         carry: Mapping[type, Callable[[Any], None]] = {
             ReadFlows: self.switches.read,
             Answer: self.switches.answer,
+            Ask: self.switches.ask,
             ReadMeters: self.switches.read_meters,
             ClaimBridge: self.switches.claim,
             DriftFound: self._alarm,

@@ -15,6 +15,7 @@ from policy.flows.compile import Compiled, placed, prepare
 from policy.flows.floods import block_of, copy_flows, network_flow
 from policy.flows.flow import Flow, Key
 from policy.flows.identity import Identities, Members, Place
+from policy.flows.learning import asker_flow
 from policy.flows.meetings import Meeting
 from policy.flows.meters import Meter, common_meters, slot_meters, vnic_meters
 from policy.flows.pieces import Piece, Pieces, Wanted, piece
@@ -24,6 +25,7 @@ from policy.flows.uplinks import all_uplinks_flow, as_uplink, uplink_flows
 from policy.flows.vnics import isolated_flows, vnic_flows, zone_of
 from policy.limits import limits_of
 from policy.model import Document, LimitEntry, Limits, Side
+from topology.learned import FIRST_USE
 from topology.ports import Bridge, IsolatedPort, UplinkPort, VnicPort
 from topology.zones import slot_of
 
@@ -116,6 +118,8 @@ class BridgeBook:
         """The pieces of ports that have changed; the zones of vNICs that have come, gone or changed."""
         if bridge is self._bridge:
             return set()
+        if self._bridge is None and bridge.dpid is not None and not compiled.learn.isdisjoint(FIRST_USE):
+            changes["asker"] = piece([asker_flow(bridge.dpid)])
         vnics = {
             zone_of(port): port for port in bridge.vnic_ports if port.zone is not None and not port.vnic.trusted
         }

@@ -4,6 +4,9 @@ A copy for learning has a reason of its own: the built-in rule that has let a DH
 claim. Whoever learns looks at no other copies (`is_about_leases`, `is_about_claims`), so no guest can make up an
 answer: what it sends in a server's name is dropped, under another name.
 
+What a vNIC claims may be a router's or a server's outside, of which the controller knows nothing. So it asks: a bridge
+has a MAC of its own for that, and what comes in by an uplink for this MAC is an objection (`is_about_objections`).
+
 What a vNIC sends is limited by a meter (`MeterKind.LEARNS`) that only its own frames use up, what servers answer by
 another (`ANSWERS`): nobody keeps a neighbour from being heard.
 """
@@ -22,6 +25,7 @@ from policy.flows.flow import (
     Condition,
     Flow,
     Limit,
+    Load,
     Punt,
     Resubmit,
     exact,
@@ -38,6 +42,7 @@ from topology.learned import FIRST_USE, LEASES, Source
 DHCP = {4: (68, 67), 6: (546, 547)}
 
 _LEASE = cookie(Kind.BUILTIN, Builtin.DHCP_CLIENT)
+_OBJECTION = cookie(Kind.BUILTIN, Builtin.ARP)
 _ARP_CLAIM, _ND_CLAIM = cookie(Kind.DROP, Drop.SPOOFED_SOURCE), cookie(Kind.DROP, Drop.FOREIGN_ND_TARGET)
 _ARP_TYPE = f.ARP_TYPE.to_bytes(2, "big")
 
@@ -50,6 +55,27 @@ def is_about_leases(copy: Copy) -> bool:
 def is_about_claims(copy: Copy) -> bool:
     """True for a copy of a claim by ARP or neighbour discovery that was refused: the address is not the vNIC's."""
     return copy.cookie == _ND_CLAIM or (copy.cookie == _ARP_CLAIM and copy.frame[12:14] == _ARP_TYPE)
+
+
+def is_about_objections(copy: Copy) -> bool:
+    """True for a copy of what the outside has answered to a question of ours (`asker_flow`)."""
+    return copy.cookie == _OBJECTION
+
+
+def asker_mac(dpid: int) -> int:
+    """The MAC in whose name a bridge asks the outside; locally administered, nobody else's."""
+    return 0x067063 << 24 | dpid & 0xFFFFFF
+
+
+def asker_flow(dpid: int) -> Flow:
+    """What the outside answers to a bridge's questions comes to the controller, and goes nowhere else."""
+    told = (*why(Kind.BUILTIN, Builtin.ARP), Punt(meter_number(MeterKind.LEARNS, STRANGERS)))
+    return flow("UPLINK", 120, match(exact(f.ETH_DST, asker_mac(dpid))), told, _OBJECTION)
+
+
+def ask_actions(vlan: int) -> tuple[Action, ...]:
+    """Where a question of the controller's own goes: out by all uplinks that carry the network."""
+    return (Load(f.VLAN, vlan), Resubmit("UPLINKS"))
 
 
 def answer_flows(*, heard: bool) -> Iterator[Flow]:

@@ -38,10 +38,12 @@ _SLOT_NUMBERS = SLOTS + 1
 # this. Each message of a guest that learns counts twice: as itself, and as its copy.
 LEARNS_A_SECOND = 10
 ANSWERS_A_SECOND = 10
-# Vnic number 0 is no vNIC's. Copies for which no vNIC can be charged: frames of unknown MACs and ports; answers to all.
+# Vnic number 0 is no vNIC's. Copies for which no vNIC can be charged: frames of unknown MACs and ports; answers to all;
+# what the outside says about an address that a vNIC would like to use.
 STRANGERS = 0
 STRANGERS_A_SECOND = 20
 ANSWERS_TO_ALL_A_SECOND = 100
+OBJECTIONS_A_SECOND = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,10 @@ def slot_meters(vnic: int) -> Iterator[Meter]:
 
 def common_meters() -> Iterator[Meter]:
     """The meters of copies for which no vNIC can be charged."""
-    rates = ((MeterKind.NOTICES, STRANGERS_A_SECOND), (MeterKind.ANSWERS, ANSWERS_TO_ALL_A_SECOND))
-    for kind, rate in rates:
+    rates: Mapping[MeterKind, int] = {
+        MeterKind.NOTICES: STRANGERS_A_SECOND,
+        MeterKind.LEARNS: OBJECTIONS_A_SECOND,
+        MeterKind.ANSWERS: ANSWERS_TO_ALL_A_SECOND,
+    }
+    for kind, rate in rates.items():
         yield Meter(meter_number(kind, STRANGERS), rate, rate)

@@ -113,7 +113,7 @@ _DECLARED: list[_Declaration] = [
     (
         "UPLINK",
         "From the outside: learn where the source MAC lives, find the scope and the identities of the addresses.",
-        (f.ETH_TYPE, f.VLAN),
+        (f.ETH_TYPE, f.VLAN, f.ETH_DST),
         ("SRC_ID", "DST_ID", "SWITCH"),
         (),
         "to SWITCH: frames other than IP have no identities",

@@ -8,19 +8,28 @@ from ryu.ofproto import ofproto_v1_4 as ofp
 
 from policy.flows import openflow
 from policy.flows.action_wire import encode_actions
+from policy.flows.learning import ask_actions
 from policy.flows.packet_in import decode_packet_in
 from policy.flows.telling import answer_actions
-from ryu_apps.facts import Answer, Punted
+from ryu_apps.facts import Answer, Ask, Punted
 from ryu_apps.switches.line import Line
 
 
 def answer(line: Line, effect: Answer) -> None:
     """Send a frame back to where a packet came from: to a vNIC as it is, to an uplink as that port demands."""
-    actions = encode_actions(answer_actions(effect.in_port, effect.uplink, effect.vlan))
+    _send(line, encode_actions(answer_actions(effect.in_port, effect.uplink, effect.vlan)), effect.frame)
+
+
+def _send(line: Line, actions: bytes, frame: bytes) -> None:
     head = struct.pack("!IIH6x", openflow.NO_BUFFER, ofp.OFPP_CONTROLLER, len(actions))
-    body = head + actions + effect.frame
+    body = head + actions + frame
     header = struct.pack("!BBHI", openflow.VERSION, ofp.OFPT_PACKET_OUT, 8 + len(body), line.xid())
     line.post(header + body)
+
+
+def ask(line: Line, effect: Ask) -> None:
+    """Send a question to the outside."""
+    _send(line, encode_actions(ask_actions(effect.vlan)), effect.frame)
 
 
 def punted(line: Line, message: bytes) -> Punted:

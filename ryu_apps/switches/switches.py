@@ -14,7 +14,18 @@ from typing import Any
 from ryu.lib import hub
 
 from policy.flows.openflow import WireError
-from ryu_apps.facts import Answer, ClaimBridge, Fact, ReadFlows, ReadMeters, Report, SendBundle, SwitchDown, SwitchUp
+from ryu_apps.facts import (
+    Answer,
+    Ask,
+    ClaimBridge,
+    Fact,
+    ReadFlows,
+    ReadMeters,
+    Report,
+    SendBundle,
+    SwitchDown,
+    SwitchUp,
+)
 from ryu_apps.switches import packets, raw
 from ryu_apps.switches.bundles import Bundles
 from ryu_apps.switches.counting import Counting
@@ -139,6 +150,11 @@ class Switches:
         """Send a frame back to where a packet came from."""
         if connection := self._find(effect.dpid, effect.session):
             packets.answer(connection.line, effect)
+
+    def ask(self, effect: Ask) -> None:
+        """Send a question to the outside."""
+        if connection := self._find(effect.dpid, effect.session):
+            packets.ask(connection.line, effect)
 
     def disconnect(self, dpid: int, session: int) -> None:
         """Close a connection; `down` follows."""

@@ -1,22 +1,36 @@
 """Addresses that vNICs learn, from the copied frame to the flows and OVSDB, through restarts, losses and moves."""
 
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
 from policy.flows.cookies import Builtin, Drop, Kind, cookie
+from policy.flows.learning import asker_mac
 from policy.flows.packet_in import Copy
 from policy.model import Side
-from ryu_apps.engine import WRITE_BURST, WRITE_CHECK, WRITE_PACE, WRITE_PAUSE
+from ryu_apps.asking import question
+from ryu_apps.engine import ASK_SECONDS, WRITE_BURST, WRITE_CHECK, WRITE_PACE, WRITE_PAUSE
 from ryu_apps.facts import Clock, LeaseDue, Punted, WriteLearned
 from ryu_apps.learn_bounds import CHANGE_SECONDS, MAX_CHANGES, MAX_NOTICES, NOTICE_SECONDS
 from ryu_apps.learn_settings import LearnSettings, sources_of
 from ryu_apps.learner import LONGEST_SLEEP
+from ryu_apps.open_claims import OBJECTION_SECONDS
 from ryu_apps.ovsdb_facts import OvsdbLock
 from tests.apps.shops import ETH, ONE, A, B, a, b
 from tests.apps.worlds import World, _with_keys
 from tests.topology.builders import MAC_1, MAC_2, MAC_3, vnic
-from tests.topology.exchanges import BROADCAST, arp, client4, client6, probe, server4, server6
+from tests.topology.exchanges import (
+    BROADCAST,
+    SERVER_MAC,
+    advertisement,
+    arp,
+    client4,
+    client6,
+    probe,
+    server4,
+    server6,
+)
 from topology.frames import Datagram, read_frame
 from topology.learned import FIRST_USE, LEASES, Source
 from topology.rows import LEARNED_KEY
@@ -73,7 +87,8 @@ def tell(world, *frames, of="tap-web", dpid=1):
         zones = (found["zone"], 0) if outward else (0, found["zone"])
         session = world.switches[dpid].session
         world.facts.append(Punted(dpid, session, copy_of(frame, *zones)))
-    return world.run()
+    world.run()
+    return world.settle_claims()
 
 
 def has(world, name="tap-web"):
@@ -417,6 +432,85 @@ def test_many_guests_at_once_are_written_together():
     world.check_settled()
 
 
+# --- the outside has its say about what a vNIC begins to use
+
+
+def objects(world, frame, dpid=1, vlan=0):
+    """Something comes in by an uplink for the MAC in whose name we ask."""
+    copied = Copy(cookie(Kind.BUILTIN, Builtin.ARP), Side.EGRESS, False, 0, 0, vlan, 100, 100, frame)
+    world.facts.append(Punted(dpid, world.switches[dpid].session, copied))
+    return world.run()
+
+
+@pytest.mark.parametrize(
+    ("says", "objection", "address"),
+    [
+        (arp("10.0.0.1"), arp("10.0.0.1", mac=SERVER_MAC, op=2), "10.0.0.1"),
+        (probe("2001:db8::1"), advertisement("2001:db8::1", mac=SERVER_MAC), "2001:db8::1"),
+    ],
+)
+def test_what_somebody_outside_has_is_not_learned(says, objection, address):
+    world = lab()
+    put(world, says, "tap-web", 0, None)
+    (ask,) = world.asked
+    assert has(world) == set() and (ask.dpid, ask.vlan) == (1, 0)
+    assert ask.frame == question(asker_mac(1), ip_address(address))
+    # Others' words, or words on another network, are no objection; nor is its own MAC's.
+    objects(world, arp("10.0.0.77", mac=SERVER_MAC))
+    objects(world, objection, vlan=7)
+    objects(world, arp(address) if "." in address else advertisement(address))
+    assert codes(world) == []
+    objects(world, objection)
+    assert codes(world) == ["learned-address"] and SERVER_MAC in world.status()["findings"][0]["message"]
+    world.pass_time(ASK_SECONDS)
+    put(world, says, "tap-web", 0, None)
+    world.pass_time(ASK_SECONDS)
+    assert has(world) == set() and len(world.asked) == 1 and not learned_writes(world)
+    # After a while it may be another story.
+    world.pass_time(OBJECTION_SECONDS)
+    put(world, says, "tap-web", 0, None)
+    world.pass_time(ASK_SECONDS)
+    assert has(world) == {address} and len(world.asked) == 2
+    world.check_settled()
+
+
+def test_what_nobody_outside_has_is_learned_after_a_moment():
+    world = lab()
+    put(world, arp("10.0.0.50"), "tap-web", 0, None)
+    put(world, arp("10.0.0.50"), "tap-web", 0, None)
+    assert has(world) == set() and len(world.asked) == 1
+    world.pass_time(ASK_SECONDS)
+    assert has(world) == {"10.0.0.50"}
+    # What one of ours has is not asked about; too late is too late.
+    put(world, arp("10.0.0.13"), "tap-web", 0, None)
+    objects(world, arp("10.0.0.50", mac=SERVER_MAC))
+    assert len(world.asked) == 1 and has(world) == {"10.0.0.50"}
+
+
+def test_of_two_who_begin_at_once_one_has_it():
+    world = lab()
+    put(world, arp("10.0.0.50"), "tap-web", 0, None)
+    put(world, arp("10.0.0.50", mac=MAC_2), "tap-guest", 0, None)
+    world.pass_time(ASK_SECONDS)
+    assert has(world) == {"10.0.0.50"} and has(world, "tap-guest") == set()
+
+
+def test_questions_to_the_outside_are_as_few_as_what_is_learned():
+    world = lab()
+    for number in range(100):
+        put(world, arp(f"10.0.3.{number}"), "tap-web", 0, None)
+    assert len(world.asked) == MAX_CHANGES and "learn-pace" in codes(world)
+
+
+def test_where_the_outside_cannot_be_asked_nothing_is_learned():
+    world = lab()
+    world.facts.append(OvsdbLock(A, ours=False))
+    world.run()
+    put(world, arp("10.0.0.50"), "tap-web", 0, None)
+    world.pass_time(2 * ASK_SECONDS)
+    assert has(world) == set() and not world.asked
+
+
 # --- first use
 
 
@@ -578,7 +672,7 @@ def test_a_controller_that_stands_by_writes_nothing_and_follows_what_the_other_w
     assert has(world) == {"10.0.0.51"}
     writes = len(learned_writes(world))
     world.pass_time(100)
-    tell(world, arp("10.0.0.52"))
+    tell(world, client4("request"), server4("ack", yiaddr="10.0.0.52"))
     assert len(learned_writes(world)) == writes and text(world) == other
     world.facts.append(OvsdbLock(A, True))
     world.run()

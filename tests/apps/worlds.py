@@ -25,9 +25,11 @@ from policy.flows.pieces import unmetered
 from policy.load import load_texts
 from ryu_apps.engine import NO_POLICY, WRITE_PACE, Engine, EngineSettings
 from ryu_apps.facts import (
+    Ask,
     BundleDone,
     BundleRefused,
     ClaimBridge,
+    ClaimDue,
     Clock,
     Disconnect,
     DriftFound,
@@ -158,6 +160,7 @@ class World:
         self.timers: list = []
         self.disconnected: list[Disconnect] = []
         self.alarms: list[DriftFound] = []
+        self.asked: list[Ask] = []
         # What each bridge must hold, and of what this was worked out.
         self._kept: dict[int, tuple[list, object]] = {}
         self._numbers = itertools.count(1)
@@ -219,6 +222,13 @@ class World:
         if any(remote.behind and not remote.writes_left for remote in self.engine.remotes.values()):
             self.pass_time(WRITE_PACE)
 
+    def settle_claims(self):
+        """The time in which the outside may object is over, without waiting."""
+        self.facts += [fact for _, _, fact in self.timers if isinstance(fact, ClaimDue)]
+        self.timers = [timer for timer in self.timers if not isinstance(timer[2], ClaimDue)]
+        heapq.heapify(self.timers)
+        self.run()
+
     # --- the engine's turn
 
     def run(self):
@@ -261,6 +271,8 @@ class World:
                 switch = self.switches[dpid]
                 if switch.session == session and not switch.silent:
                     self.facts.append(MetersRead(dpid, session, serial, dict(switch.meters)))
+            case Ask():
+                self.asked.append(effect)
             case DriftFound():
                 self.alarms.append(effect)
             case SendBundle():

@@ -11,7 +11,7 @@ from policy.flows.bridge_book import BridgeBook, bridge_flows
 from policy.flows.compile import prepare
 from policy.flows.cookies import Builtin, Drop, Kind, cookie
 from policy.flows.flow import Limit, Punt
-from policy.flows.learning import is_about_claims, is_about_leases
+from policy.flows.learning import asker_mac, is_about_claims, is_about_leases, is_about_objections
 from policy.flows.meters import HIGHEST_METER, MeterKind, common_meters, meter_number, meter_text, slot_meters
 from policy.flows.packet import Packet
 from policy.flows.packet_in import Copy
@@ -199,6 +199,20 @@ def test_claims_of_a_vnic_whose_addresses_are_stated_are_told_like_any_refusal()
         assert found.trail[-1].table.name == "TELL" and not found.ports()
 
 
+# --- what the outside says to what a vNIC would like to use
+
+
+def test_what_the_outside_says_to_the_asker_comes_to_the_controller_alone():
+    mac = asker_mac(1)
+    reply = Packet(eth_src=MACS[OUT], eth_dst=mac, eth_type=f.ARP_TYPE, arp_spa=0x0A000001, arp_sha=MACS[OUT])
+    objection = Told(Kind.BUILTIN, Builtin.ARP, 0)
+    assert sent(reply, OUT) == (set(), [objection])
+    # A guest that knows the MAC talks to the outside, where nobody has it.
+    assert sent(replace(arp(STATED, 0x0A000003), eth_dst=mac), STATED) == ({OUT}, [])
+    for learn in (frozenset(), LEASES):
+        assert objection not in sent(reply, OUT, wanted(learn))[1]
+
+
 # --- which copies count
 
 
@@ -209,10 +223,12 @@ def test_a_copy_is_about_addresses_by_its_reason_alone():
     assert is_about_leases(copy(Kind.BUILTIN, Builtin.DHCP_CLIENT))
     assert is_about_claims(copy(Kind.DROP, Drop.SPOOFED_SOURCE, b"\x08\x06"))
     assert is_about_claims(copy(Kind.DROP, Drop.FOREIGN_ND_TARGET, b"\x86\xdd"))
+    assert is_about_objections(copy(Kind.BUILTIN, Builtin.ARP))
     others = [(Kind.DROP, drop) for drop in Drop if drop is not Drop.FOREIGN_ND_TARGET]
     others += [(Kind.BUILTIN, builtin) for builtin in Builtin if builtin is not Builtin.DHCP_CLIENT]
     for other in (copy(*each) for each in [*others, (Kind.RULE, 3), (Kind.DEFAULT, 0), (Kind.DROP, 2)]):
         assert not is_about_leases(other) and not is_about_claims(other)
+        assert is_about_objections(other) is (other.cookie == cookie(Kind.BUILTIN, Builtin.ARP))
 
 
 # --- meters

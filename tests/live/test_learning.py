@@ -11,8 +11,8 @@ import pytest
 from mininet_scenarios.lab import Lab, LiveGuest
 from mininet_scenarios.lab.dhcp import DhcpClient, DhcpServer
 from mininet_scenarios.lab.guests import mac_for
-from mininet_scenarios.words import blocked, connect, now_cut, reaches, send_frame, still_open
-from tests.topology.exchanges import client4, server4
+from mininet_scenarios.words import blocked, connect, now_cut, reaches, send_frame, sniff, still_open
+from tests.topology.exchanges import arp, client4, probe, server4
 
 POLICY = """\
 version: 1
@@ -178,3 +178,21 @@ def test_first_use_gives_way_to_a_lease(lab):
         thief.addresses = (ip_address("10.0.0.60"),)
         blocked(thief, place.router, "icmp/echo")
         assert ("learned-address", "thief") in place.findings()
+
+
+def test_nobody_gets_a_routers_address_by_using_it_first(lab):
+    place = Place(lab, "first-use")
+    with place.server:
+        router6 = "2001:db8::1"
+        mac = place.web.mac
+        claims = [arp("10.0.0.1", mac=mac, op=2), probe(router6, mac=mac), arp("10.0.0.9", mac=mac)]
+        for frame in claims:
+            send_frame(place.web, frame)
+        # By the time that the free one has come to count, the others have been objected to.
+        place.wait_learned("web", arp="10.0.0.9")
+        told = {each["message"] for each in place.controller.status()["findings"]}
+        has = f"somebody outside has it (MAC {place.router.mac})"
+        assert told == {f"it does not learn {address}: {has}" for address in ("10.0.0.1", router6)}
+        with sniff(place.heir, {"src_mac": place.web.mac}) as heard:
+            send_frame(place.web, claims[0], count=5)
+            heard.sees_nothing(0.3)

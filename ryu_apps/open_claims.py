@@ -1,0 +1,80 @@
+"""What vNICs have begun to use, until the outside has had its say: it may be a router's or a server's there.
+
+    claimed --asked--> open --a moment--> the vNIC's own
+                         |--objected: not for a minute, and then it may be asked again
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ryu_apps.learn_bounds import Who
+from topology.addresses import Address
+from topology.frames import Claim
+
+# The seconds for which an objection of the outside holds.
+OBJECTION_SECONDS = 60.0
+
+
+class Question(NamedTuple):
+    """Does somebody outside have the address that a vNIC has begun to use, on a network of a bridge?"""
+
+    who: Who
+    address: Address
+    dpid: int
+    vlan: int
+
+
+@dataclass(slots=True)
+class _Open:
+    """A claim, where it was made and when; and whether somebody outside has objected."""
+
+    claimed: Claim
+    dpid: int
+    vlan: int
+    when: float
+    objected: bool = False
+
+
+class OpenClaims:
+    """The claims that the outside may object to, or has objected to. How many there are, `Paces` bounds."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[Who, Address], _Open] = {}
+        self._questions: list[Question] = []
+
+    def has(self, who: Who, address: Address, now: float) -> bool:
+        """True if it is open, or has been objected to not long ago."""
+        over = [key for key, each in self._open.items() if each.objected and now - each.when >= OBJECTION_SECONDS]
+        for key in over:
+            del self._open[key]
+        return (who, address) in self._open
+
+    def begin(self, who: Who, claimed: Claim, dpid: int, vlan: int, now: float) -> None:
+        """A vNIC has begun to use an address; the outside is to be asked."""
+        self._open[who, claimed.address] = _Open(claimed, dpid, vlan, now)
+        self._questions.append(Question(who, claimed.address, dpid, vlan))
+
+    def questions(self) -> list[Question]:
+        """What is to be asked, once."""
+        asked, self._questions = self._questions, []
+        return asked
+
+    def object(self, claimed: Claim, dpid: int, vlan: int) -> list[Who]:
+        """Somebody outside says that an address is his; the vNICs that it is refused to by that."""
+        refused = []
+        for (who, address), each in self._open.items():
+            # A vNIC that is also seen outside, as in a migration, does not object to itself.
+            if address == claimed.address and (each.dpid, each.vlan) == (dpid, vlan) and claimed.mac != who[1]:
+                each.objected = True
+                refused.append(who)
+        return refused
+
+    def close(self, who: Who, address: Address) -> Claim | None:
+        """The time is over: the claim, if nobody has objected. It is not open any more."""
+        each = self._open.get((who, address))
+        if each is None or each.objected:
+            return None
+        del self._open[who, address]
+        return each.claimed
