@@ -41,6 +41,8 @@ from topology.vnic import Vnic
 LONGEST_SLEEP = 60.0
 # vNICs on no port whose books are remembered.
 MAX_ABSENT = 10_000
+
+
 @dataclass(slots=True)
 class _Speaker:
     """A vNIC that has just said something, or was told, about its addresses. ``squatters`` have used an address before
@@ -49,7 +51,7 @@ class _Speaker:
 
     port: VnicPort
     bridge: Bridge
-    owners: Owners
+    owners: Callable[[], Owners]
     squatters: list[tuple[Who, Address]] = field(default_factory=list)
 
     @property
@@ -129,12 +131,12 @@ class Learner:
             return {}
         if isinstance(heard, Claim):
             port = _port(bridge, copy.src_vnic)
-            return self._claimed(_Speaker(port, bridge, owners()), heard) if port is not None else {}
+            return self._claimed(_Speaker(port, bridge, owners), heard) if port is not None else {}
         from_client = isinstance(heard.message, FromClient)
         port = _port(bridge, copy.src_vnic) if from_client else _addressee(bridge, copy, heard)
         if port is None or not _is_its_own(heard, from_client, port.vnic):
             return {}
-        speaker = _Speaker(port, bridge, owners())
+        speaker = _Speaker(port, bridge, owners)
         if from_client and not _in_its_own_name(heard, port.vnic):
             told = "it asks DHCP servers for addresses in the name of other hardware; what they answer does not count"
             self._notice(speaker.who, "foreign-hardware", Finding("foreign-hardware", speaker.where, told))
@@ -149,15 +151,15 @@ class Learner:
 
     def unopposed(self, who: Who, address: Address, topology: Topology, owners: Callable[[], Owners]) -> Texts:
         """A `ClaimDue` has come: what the vNIC has begun to use is its own, if nobody has objected meanwhile."""
-        claimed = self._open.close(who, address)
-        if claimed is None or self.now is None:
+        heard = self._open.close(who, address)
+        bridge = next((each for each in topology.bridges if heard is not None and each.dpid == heard.dpid), None)
+        if heard is None or bridge is None or self.now is None:
             return {}
-        for bridge in topology.bridges:
-            for port in bridge.vnic_ports:
-                if _who(port.vnic) == who and not port.vnic.trusted and not stated(port.vnic):
-                    speaker = _Speaker(port, bridge, owners())
-                    book = self._with_claim(speaker, claimed)
-                    return {} if book is None else self._keep(who, replace(self._party(who), book=book))
+        # Where it was asked about; elsewhere somebody else may have it.
+        for port in bridge.vnic_ports:
+            if _who(port.vnic) == who and port.vlan == heard.vlan and not port.vnic.trusted and not stated(port.vnic):
+                book = self._with_claim(_Speaker(port, bridge, owners), heard.claimed)
+                return {} if book is None else self._keep(who, replace(self._party(who), book=book))
         return {}
 
     def questions(self) -> list[Question]:
@@ -290,7 +292,7 @@ class Learner:
     def _taken(self, speaker: _Speaker, address: Address, *, leased: bool) -> bool:
         """True, and a finding, if another vNIC has the address. What others just use does not hold against a lease."""
         vnic = speaker.port.vnic
-        for other in speaker.owners.of(vnic.scope, address):
+        for other in speaker.owners().of(vnic.scope, address):
             if other.id == vnic.id:
                 continue
             if leased and self._just_uses(other, address):

@@ -27,7 +27,7 @@ class Question(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Open:
+class OpenClaim:
     """A claim, where it was made and when; and whether somebody outside has objected."""
 
     claimed: Claim
@@ -41,7 +41,7 @@ class OpenClaims:
     """The claims that the outside may object to, or has objected to. How many there are, `Paces` bounds."""
 
     def __init__(self) -> None:
-        self._open: dict[tuple[Who, Address], _Open] = {}
+        self._open: dict[tuple[Who, Address], OpenClaim] = {}
         self._questions: list[Question] = []
 
     def has(self, who: Who, address: Address, now: float) -> bool:
@@ -53,7 +53,7 @@ class OpenClaims:
 
     def begin(self, who: Who, claimed: Claim, dpid: int, vlan: int, now: float) -> None:
         """A vNIC has begun to use an address; the outside is to be asked."""
-        self._open[who, claimed.address] = _Open(claimed, dpid, vlan, now)
+        self._open[who, claimed.address] = OpenClaim(claimed, dpid, vlan, now)
         self._questions.append(Question(who, claimed.address, dpid, vlan))
 
     def questions(self) -> list[Question]:
@@ -71,10 +71,9 @@ class OpenClaims:
                 refused.append(who)
         return refused
 
-    def close(self, who: Who, address: Address) -> Claim | None:
+    def close(self, who: Who, address: Address) -> OpenClaim | None:
         """The time is over: the claim, if nobody has objected. It is not open any more."""
         each = self._open.get((who, address))
         if each is None or each.objected:
             return None
-        del self._open[who, address]
-        return each.claimed
+        return self._open.pop((who, address))

@@ -495,6 +495,21 @@ def test_of_two_who_begin_at_once_one_has_it():
     assert has(world) == {"10.0.0.50"} and has(world, "tap-guest") == set()
 
 
+def test_a_vm_that_moves_while_the_outside_is_asked_has_to_begin_again():
+    world = lab(remotes=(A, B))
+    world.snapshot(b(ETH))
+    world.connect(11)
+    world.run()
+    put(world, arp("10.0.0.50"), "tap-web", 0, None)
+    world.update(a(ETH, DB, GUEST))
+    world.update(b(ETH, vnic("tap7", "web", MAC_1)))
+    world.run()
+    world.pass_time(ASK_SECONDS)
+    assert has(world, "tap7") == set()
+    tell(world, arp("10.0.0.50"), of="tap7", dpid=11)
+    assert has(world, "tap7") == {"10.0.0.50"} and [ask.dpid for ask in world.asked] == [1, 11]
+
+
 def test_questions_to_the_outside_are_as_few_as_what_is_learned():
     world = lab()
     for number in range(100):
