@@ -1,9 +1,9 @@
 """DHCP as people run it: dnsmasq as the server in one guest's namespace, ISC's dhclient as the client in another's.
 
-    server = DhcpServer(directory, router, reserved={web.mac: ["10.0.0.50", "2001:db8::50"]})
-    client = DhcpClient(directory, web)
-    client.get(4)
-    client.give_back(4)
+    with DhcpServer(directory, router, ["10.0.0.100,10.0.0.200"], {web.mac: "10.0.0.50"}) as server:
+        with DhcpClient(directory, web) as client:
+            client.get(4)
+            client.give_back(4)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Self
 
 from mininet_scenarios.lab.guests import LiveGuest
 from mininet_scenarios.lab.ovs import end_process
-from mininet_scenarios.lab.shell import CommandError, last_lines, run
+from mininet_scenarios.lab.shell import CommandError, check_tools, last_lines, run
 
 # dnsmasq gives no shorter ones.
 SHORTEST_LEASE = 120
@@ -44,6 +44,7 @@ class DhcpServer:
     """
 
     def __init__(self, directory: Path, host: LiveGuest, pools: Sequence[str], reserved: Mapping[str, str]) -> None:
+        check_tools(("dnsmasq", "dhclient"))
         self.log = directory / f"dnsmasq-{host.name}.log"
         command = [
             *("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--interface=eth0"),

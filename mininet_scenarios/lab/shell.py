@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# What the laboratory needs, and the Debian package that brings it.
+# What a laboratory may need, and the Debian package that brings it.
 TOOLS = {
     "ovs-vswitchd": "openvswitch-switch",
     "ovsdb-server": "openvswitch-switch",
@@ -17,6 +17,8 @@ TOOLS = {
     "dnsmasq": "dnsmasq-base",
     "dhclient": "isc-dhcp-client",
 }
+# Without these there is none.
+NEEDED = ("ovs-vswitchd", "ovsdb-server", "ovs-vsctl", "ovs-ofctl", "ip", "ethtool")
 
 
 class CommandError(Exception):
@@ -48,7 +50,7 @@ def ip(*batch: str, inside: str | None = None) -> None:
     run("ip", *where, "-batch", "-", text="\n".join(batch) + "\n")
 
 
-def check_tools(tools: Sequence[str] = tuple(TOOLS)) -> None:
+def check_tools(tools: Sequence[str] = NEEDED) -> None:
     """Raise, with what to install, if the machine cannot hold a laboratory."""
     missing = [tool for tool in tools if shutil.which(tool) is None]
     if missing:
