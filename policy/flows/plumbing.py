@@ -288,10 +288,14 @@ def _track() -> Iterator[Flow]:
     visit = Track("RELATED")
     shared = (Load(f.ZONE, FIRST_SHARED_ZONE), Move(f.VLAN, f.ZONE, 12), visit)
     sender = (Move(f.SRC_VNIC, f.ZONE, 16), visit)
-    receiver = (Move(f.DST_VNIC, f.ZONE, 16), Move(f.DST_VNIC, f.PAYER, 16), visit)
+    receiver = (Move(f.DST_VNIC, f.ZONE, 16), visit)
+    # The receiver pays for what comes from outside; for a DHCP client's question to all, which no policy of its own
+    # judges, the client does.
+    from_outside = (Move(f.DST_VNIC, f.PAYER, 16), *receiver)
     for family in (IPV4, IPV6):
         yield flow("TRACK", 100, match(family, leaves, arrives), shared, PIPE)
         yield flow("TRACK", 100, match(family, leaves, exact(f.ARRIVES, 0)), sender, PIPE)
+        yield flow("TRACK", 110, match(family, away, arrives, exact(f.SRC_VNIC, 0)), from_outside, PIPE)
         yield flow("TRACK", 100, match(family, away, arrives), receiver, PIPE)
 
 

@@ -135,6 +135,13 @@ def test_questions_are_limited_by_a_meter_that_is_the_vnics_own(by):
     assert all(flow.table.name in ("GUARD", "ND_TARGET") for flow in others)
 
 
+def test_a_question_to_all_costs_nobody_but_who_asks():
+    """Neighbours refuse to hear it; what is told of that must not use up what is told of them."""
+    trail = walk(Flows(wanted().flat().values()), dhcp(STATED), STATED).trail
+    told = [action.meter for flow in trail if flow.table.name == "TELL" for action in flow.actions]
+    assert len(told) == 4 and set(told) == {meter_number(MeterKind.NOTICES, 103)}
+
+
 def test_a_switch_without_meters_copies_nothing_and_passes_dhcp():
     flows = unmetered(wanted())
     assert sent(dhcp(NEW), NEW, flows) == ({OUT}, [])
