@@ -23,11 +23,15 @@ Owner = tuple[bool, str]
 
 
 class Border(NamedTuple):
-    """A border and its groups; None: there is none any more. ``differs``: from those of the border around it."""
+    """A border and its groups; None: there is none any more.
+
+    ``outer``: the border around it, if there is one. ``around``: the groups there.
+    """
 
     prefix: Prefix
-    members: Members | None
-    differs: bool
+    members: Members | None = None
+    outer: Prefix | None = None
+    around: Members = EMPTY
 
 
 def key_of(prefix: Prefix) -> Key:
@@ -127,11 +131,14 @@ class Borders:
             prefix = self._prefixes.get(key)
             if prefix is None:
                 self._members.pop(key, None)
-                yield Border(self._touched[key], None, False)
+                yield Border(self._touched[key])
             else:
-                members, around = self._work_out(key, groups_of)
+                members, outer = self._work_out(key, groups_of)
                 self._members[key] = members
-                yield Border(prefix, members, members != around)
+                if outer is None:
+                    yield Border(prefix, members)
+                else:
+                    yield Border(prefix, members, self._prefixes[outer], self._members[outer])
         self._touched.clear()
 
     def _affected(self) -> set[Key]:
@@ -150,11 +157,11 @@ class Borders:
         end = bisect_left(self._sorted, (first + (1 << self._bits - length), 0))
         return self._sorted[begin:end]
 
-    def _work_out(self, key: Key, groups_of: Mapping[Group, set[Group]]) -> tuple[Members, Members]:
-        """The groups at a border, and those of the border around it."""
+    def _work_out(self, key: Key, groups_of: Mapping[Group, set[Group]]) -> tuple[Members, Key | None]:
+        """The groups at a border, and the border around it."""
         first, own_length = key
         owned: Members | None = None
-        around: Members | None = None
+        outer: Key | None = None
         opened: set[Group] = set()
         closed: set[Group] = set()
         for length in self._longest_first:
@@ -164,8 +171,8 @@ class Borders:
             at = first >> spare << spare, length
             if at not in self._prefixes:
                 continue
-            if around is None and length < own_length:
-                around = self._members[at]
+            if outer is None and length < own_length:
+                outer = at
             if owned is None and at in self._owners:
                 owners = self._owners[at]
                 owned = owners[max(owners)]
@@ -177,4 +184,4 @@ class Borders:
         opened -= closed
         if opened:
             members = members.union(*(groups_of[leaf] for leaf in opened))
-        return members, around if around is not None else EMPTY
+        return members, outer

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from policy.flows import fields as f
 from policy.flows.cookies import Kind, cookie
 from policy.flows.flow import Action, Flow, Load, Resubmit, exact, flow, match
-from policy.flows.identity import Identities
+from policy.flows.identity import Identities, Members
+from policy.flows.outlook import Outlook
 from policy.flows.vnics import zone_of
 from topology.ports import VnicPort
 
@@ -36,26 +37,28 @@ def network_flow(vlan: int, blocks: Iterable[int]) -> Flow:
     return flow("FLOOD", 100, match(exact(f.VLAN, vlan)), (*actions, *outward), cookie(Kind.NETWORK, vlan))
 
 
-def copy_flows(vlan: int, block: int, ports: Iterable[VnicPort], identities: Identities) -> Iterator[Flow]:
+def copy_flows(
+    vlan: int, block: int, ports: Iterable[VnicPort], identities: Identities, outlook: Outlook
+) -> Iterator[Flow]:
     """The flows that copy flooded packets to the firewalled vNICs of one block of a network; there is at least one."""
     ports = sorted(ports, key=zone_of)
-    scope = ports[0].vnic.scope
-    for shared in sorted(identities.flooded[scope], key=identities.number):
+    found: dict[int, Members] = {outlook.of_own(shared): shared for shared in identities.flooded[ports[0].vnic.scope]}
+    for number, shared in sorted(found.items()):
         actions: list[Action] = []
         for port in ports:
             own = identities.of_vnic[port.vnic.id] | shared
             actions += [
                 Load(f.DST_VNIC, zone_of(port)),
                 Load(f.OUT_PORT, port.ofport),
-                Load(f.DST_ID, identities.number(own)),
+                Load(f.DST_ID, outlook.of_own(own)),
                 Resubmit("ARRIVE"),
             ]
         # The next block is looked up by the packet's own destination again.
-        actions.append(Load(f.DST_ID, identities.number(shared)))
+        actions.append(Load(f.DST_ID, number))
         yield flow(
             "COPIES",
             100,
-            match(exact(f.VLAN, vlan), exact(f.BLOCK, block), exact(f.DST_ID, identities.number(shared))),
+            match(exact(f.VLAN, vlan), exact(f.BLOCK, block), exact(f.DST_ID, number)),
             actions,
             cookie(Kind.NETWORK, vlan),
         )

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from policy.flows.borders import EMPTY, Border, Borders, Members, key_of
 from policy.flows.cookies import digest, numbers
-from policy.flows.identity import FLOODED, NOBODY, Identities, Place, label, referenced_groups
+from policy.flows.identity import FLOODED, NOBODY, Entry, Identities, Place, label, referenced_groups
 from policy.flows.membership import GroupIndex, leaves
 from policy.flows.shared_map import SharedMap
 from policy.model import Document, Group
@@ -21,6 +21,7 @@ from topology.inventory import DEFAULT_SCOPE
 from topology.vnic import Vnic
 
 K = TypeVar("K")
+_FLOODED = {version: [key_of(prefix) for prefix in FLOODED if prefix.version == version] for version in (4, 6)}
 
 
 def identify(document: Document, vnics: Iterable[Vnic]) -> Identities:
@@ -51,7 +52,8 @@ class IdentityBook:
         self._groups_of: dict[Group, set[Group]] = {}
         self._borders: dict[tuple[str, int], Borders] = {}
         self._blocks: SharedMap[Place, Members] = SharedMap()
-        self._entries: SharedMap[Place, Members] = SharedMap()
+        self._entries: SharedMap[Place, Entry] = SharedMap()
+        self._places: SharedMap[Entry, frozenset[Place]] = SharedMap()
         # The entries that are in force for destinations of packets for many.
         self._floods: dict[Place, Members] = {}
         # How often each set of groups occurs: at borders, and at vNICs of each scope.
@@ -95,10 +97,10 @@ class IdentityBook:
                         members[name] = found
             for group in gone:
                 self._drop_lines(group)
-                self._labels.pop(group, None)
             for group in new:
                 self._add_lines(group)
-                self._labels[group] = label(group)
+            known = self._labels
+            self._labels = {group: known.get(group) or label(group) for group in groups}
         for name, vnic in vnics.items():
             if self._vnics.get(name) is not vnic:
                 members[name] = self._index.groups_of(vnic)
@@ -146,21 +148,24 @@ class IdentityBook:
     def _settle(self, scopes: Mapping[str, int]) -> Mapping[str, frozenset[Members]]:
         """Work out the borders that were touched. The sets of groups that destinations of floods can have."""
         blocks: dict[Place, Members | None] = {}
-        entries: dict[Place, Members | None] = {}
+        entries: dict[Place, Entry | None] = {}
         floods = self._last is None
         for (scope, _), borders in self._borders.items():
             for border in borders.settle(self._groups_of):
                 place = scope, border.prefix
                 self._count(place, border)
                 blocks[place] = border.members
-                entries[place] = entry = border.members if border.differs else None
-                if _may_flood(border.prefix) and self._floods.get(place) != entry:
+                members = border.members if border.members != border.around else None
+                many, many_around = _may_flood(border.prefix), border.outer is not None and _may_flood(border.outer)
+                entries[place] = None if members is None else Entry(members, border.around, many, many_around)
+                if many and self._floods.get(place) != members:
                     floods = True
-                    if entry is None:
+                    if members is None:
                         del self._floods[place]
                     else:
-                        self._floods[place] = entry
+                        self._floods[place] = members
         self._blocks = self._blocks.with_changes(blocks)
+        self._regroup(entries)
         self._entries = self._entries.with_changes(entries)
         if self._last is not None and not floods:
             return self._last.flooded
@@ -168,6 +173,22 @@ class IdentityBook:
         for (scope, _), members in self._floods.items():
             found[scope].add(members)
         return {scope: frozenset(several) for scope, several in found.items()}
+
+    def _regroup(self, entries: Mapping[Place, Entry | None]) -> None:
+        """Some places have these entries now; None: none any more."""
+        fresh: dict[Entry, set[Place]] = {}
+        for place, now in entries.items():
+            before = self._entries.get(place)
+            if before == now:
+                continue
+            for entry in (before, now):
+                if entry is not None and entry not in fresh:
+                    fresh[entry] = {*self._places.get(entry, ())}
+            if before is not None:
+                fresh[before].discard(place)
+            if now is not None:
+                fresh[now].add(place)
+        self._places = self._places.with_changes({entry: frozenset(found) or None for entry, found in fresh.items()})
 
     def _count(self, place: Place, border: Border) -> None:
         before = self._blocks.get(place)
@@ -201,11 +222,13 @@ class IdentityBook:
             numbers=number_of,
             members=members,
             entries=self._entries,
+            places=self._places,
             blocks=self._blocks,
             scopes=scopes,
             of_vnic=self._of_vnic,
             flooded=flooded,
             holding=holding,
+            labels=self._labels,
             edition=self._edition,
         )
 
@@ -246,13 +269,12 @@ def _less(counter: Counter[K], key: K) -> None:
         del counter[key]
 
 
-def _inside(inner: Prefix, outer: Prefix) -> bool:
-    (first, length), (outer_first, outer_length) = key_of(inner), key_of(outer)
-    shift = outer.max_prefixlen - outer_length
-    return length >= outer_length and first >> shift == outer_first >> shift
-
-
 def _may_flood(prefix: Prefix) -> bool:
-    return any(
-        prefix.version == flood.version and (_inside(prefix, flood) or _inside(flood, prefix)) for flood in FLOODED
-    )
+    """True if some address of a prefix is a destination of packets for many."""
+    first, length = key_of(prefix)
+    for flood, flood_length in _FLOODED[prefix.version]:
+        # The shorter of the two holds the other, or they have nothing in common.
+        shift = prefix.max_prefixlen - min(length, flood_length)
+        if first >> shift == flood >> shift:
+            return True
+    return False
