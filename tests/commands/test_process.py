@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from policy.cli import cli
+
 PORTCULLIS = [sys.executable, "-m", "policy.cli"]
 BROKEN = "import policy.cli, policy.commands.policies as p\n{patch}\npolicy.cli.main()"
 
@@ -21,8 +23,11 @@ def run(*words, **more):
 def test_alone_it_prints_help(shop):
     done = run()
     assert (done.returncode, done.stderr) == (0, "")
-    for command in ("check", "explain", "run", "status", "topology"):
+    for command in cli.commands:
         assert f"\n  {command} " in done.stdout
+    # Above that list stands what each is for, by what one wants to do.
+    by_purpose = done.stdout.split("\nOptions:")[0]
+    assert [command for command in cli.commands if f"portcullis {command} " not in by_purpose] == []
 
 
 def test_version(shop):

@@ -1,4 +1,4 @@
-"""docs/operation.md, "TLS": its very commands and settings, with a controller and a switch that know each other by keys.
+"""docs/operation.md, "TLS": its very commands and settings, with a controller and a switch that know each other.
 
 The page's machines are all this one: `controller.example` and `hv1.example` become 127.0.0.1, the folder of keys is the
 test's, and ports are free ones. ovsdb-server gets the options that OVS's own start script gives it.
