@@ -8,6 +8,10 @@ from policy.members import vnic_in
 from policy.model import Document, LimitEntry, Limits
 from topology.vnic import Vnic
 
+# What may be stated and limits nothing: Open vSwitch 3.1 lets conntrack's entries be limited on its own machine only
+# (`ovs-appctl dpctl/ct-set-limits`), neither by OpenFlow nor by OVSDB, whose column `CT_Zone.limit` came with 3.3.
+NOT_ENFORCED = frozenset({"connections"})
+
 
 def limits_of(document: Document, vnic: Vnic) -> Limits:
     """The limits of a firewalled vNIC.
