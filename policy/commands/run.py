@@ -183,6 +183,8 @@ def run(
         *([f"--portcullis-grace={grace}"] if grace is not None else []),
         f"--ofp-listen-host={address}",
         f"--ofp-tcp-listen-port={port}",
+        # Ryu listens at one of the two: at this one if it is given a key and a certificate (docs/operation.md, TLS).
+        f"--ofp-ssl-listen-port={port}",
         "--wsapi-host=127.0.0.1",
         f"--wsapi-port={status_port}",
         *(["--verbose"] if verbose else []),
