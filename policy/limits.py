@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from policy.errors import Problem
 from policy.members import vnic_in
 from policy.model import Document, LimitEntry, Limits
 from topology.vnic import Vnic
@@ -31,3 +32,11 @@ def _smallest(entries: Iterable[LimitEntry]) -> dict[str, int]:
         for what, number in entry.stated.items():
             found[what] = min(number, found.get(what, number))
     return found
+
+
+def unenforced(document: Document) -> Iterator[Problem]:
+    """What the policy states though nothing enforces it: no mistake, but its author should know."""
+    for entry in document.limits:
+        for what in sorted(NOT_ENFORCED & entry.stated.keys()):
+            stated = f"limit {entry.name} states {what}: {entry.stated[what]}"
+            yield Problem(entry.place, f"{stated}, which limits nothing yet")

@@ -100,3 +100,29 @@ def test_the_changelog_and_the_page_of_performance_agree():
     assert len(lines) == 8
     medians = [round(float(each)) for each in lines]
     assert (min(medians), max(medians)) == (int(low), int(high))
+
+
+def slug(heading: str) -> str:
+    """A heading's anchor, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_links_into_pages_meet_a_heading():
+    headings = {path.resolve(): re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE) for path in FILES}
+    anchors = {path: set(map(slug, found)) for path, found in headings.items()}
+    seen = 0
+    for path in FILES:
+        for page, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", path.read_text()):
+            seen += 1
+            target = (path.parent / page if page else path).resolve()
+            assert anchor in anchors[target], f"{path.name}: {page}#{anchor}"
+    assert seen > 10
+
+
+def test_files_that_are_named_exist():
+    folders = "tests|policy|topology|ryu_apps|bench|docs|mininet_scenarios|examples"
+    for name, page in PAGES.items():
+        for path in re.findall(rf"`((?:{folders})/[\w./-]+)`", page):
+            assert (ROOT / path).exists(), f"{name}: {path}"
+        for path in re.findall(r"`(test_\w+\.py)`", page):
+            assert list(ROOT.glob(f"tests/**/{path}")), f"{name}: {path}"
