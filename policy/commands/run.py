@@ -157,6 +157,8 @@ def run(
 
     What stands behind -- is given to ryu-manager as it is.
 
+    Exit status: 2 wrong usage; after that ryu-manager's, which this process becomes (70: a defect, told in the log).
+
     \b
     Examples:
       portcullis run /etc/portcullis --uplink eth1

@@ -146,3 +146,9 @@ def test_it_starts_quickly_and_without_what_it_does_not_need(shop):
     code = "import sys, policy.cli; print(*sorted({'ryu', 'eventlet', 'ryu_apps', 'networkx'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("\n", "")
+
+
+def test_every_command_says_what_its_exit_status_means():
+    for name, command in cli.commands.items():
+        for each in getattr(command, "commands", {name: command}).values():
+            assert "Exit status:" in (each.help or ""), name
