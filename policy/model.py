@@ -155,8 +155,9 @@ class Builtins:
 class Limits:
     """How much one vNIC may take of what all vNICs share; the defaults are those of a policy that says nothing.
 
-    ``connections`` at one time; ``new_connections`` a second; ``broadcasts``: broadcast and multicast packets a second
-    that it sends; ``notices``: packets a second of which the controller gets a copy, to log, to reject or to learn.
+    ``connections`` at one time (not enforced yet: `policy.limits.NOT_ENFORCED`); ``new_connections`` a second;
+    ``broadcasts``: broadcast and multicast packets a second that it sends; ``notices``: packets a second of which the
+    controller gets a copy, to log, to reject or to learn.
     """
 
     connections: int = 100_000

@@ -55,6 +55,8 @@ def blast_radius(
     An intruder opens whatever connections the policy allows, and holds every VM that he can open any connection to.
     Without a VM all are ranked: who could do most harm, and which single rule has most part in it.
 
+    Exit status: 0 told; 2 wrong usage, or a policy that does not load.
+
     \b
     Examples:
       portcullis blast-radius /etc/portcullis web-1

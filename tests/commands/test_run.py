@@ -26,6 +26,7 @@ def test_the_least(shop):
         f"--portcullis-policy={shop}",
         "--ofp-listen-host=127.0.0.1",
         "--ofp-tcp-listen-port=6653",
+        "--ofp-ssl-listen-port=6653",
         "--wsapi-host=127.0.0.1",
         "--wsapi-port=8080",
         str(APPLICATION / "portcullis.py"),
@@ -36,7 +37,7 @@ def test_everything(shop):
     (shop / "ryu.conf").write_text("")
     words = shlex.split(
         ". --ovsdb tcp:h:6640 --ovsdb unix:/a --uplink eth1 --uplink 'bond*' --bridge br0 --listen [::1]:7000 "
-        "--log stdout --log file:x --status-port 9000 --config-file ryu.conf --verbose"
+        "--log stdout --log file:x --log-rate 50 --grace 2.5 --status-port 9000 --config-file ryu.conf --verbose"
     )
     assert command(*words, "--", "--log-file", "--x", "more")[3:] == [
         "--config-file=ryu.conf",
@@ -48,8 +49,11 @@ def test_everything(shop):
         "--portcullis-bridge=br0",
         "--portcullis-log=stdout",
         "--portcullis-log=file:x",
+        "--portcullis-log-rate=50.0",
+        "--portcullis-grace=2.5",
         "--ofp-listen-host=::1",
         "--ofp-tcp-listen-port=7000",
+        "--ofp-ssl-listen-port=7000",
         "--wsapi-host=127.0.0.1",
         "--wsapi-port=9000",
         "--verbose",
@@ -65,6 +69,29 @@ def test_where_nobody_can_listen(shop, listen):
     result = portcullis("run", ".", "--listen", listen, "--dry-run")
     assert result.exit_code == 2
     assert "--listen" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--log-rate", "--grace"])
+@pytest.mark.parametrize("value", ["", "-1", "nan", "inf", "x"])
+def test_numbers_that_are_none(shop, option, value):
+    result = portcullis("run", ".", option, value, "--dry-run")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert option in result.stderr
+
+
+def test_the_help_says_how_a_port_becomes_an_uplink():
+    assert "external_ids:role=uplink" in portcullis("run", "--help").output.replace("\n", "")
+
+
+def test_defaults_are_those_of_the_settings():
+    """The command line's own help states them; the application has them."""
+    from ryu_apps.settings import OPTIONS
+
+    defaults = {option.name: option.default for option in OPTIONS}
+    text = " ".join(portcullis("run", "--help").output.split())
+    for name in ("log-rate", "grace"):
+        said = text.split(f"--{name} ")[1].split(" --")[0]
+        assert f"[default: {defaults[name]:g}]" in said
 
 
 @pytest.mark.parametrize("words", [["nothing"], [".", "stray"], [], [".", "--config-file", "nothing"]])
