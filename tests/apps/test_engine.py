@@ -211,3 +211,32 @@ def test_a_vnic_that_migrates_with_other_addresses_is_followed_on_both_sides():
     world.run()
     world.check_settled()
     assert "several-switches" in {finding["code"] for finding in world.status()["findings"]}
+
+
+LABS = """\
+version: 1
+networks: {prod: {vlan: 10}, lab: {vlan: 30, scope: lab}}
+groups: {many: {cidrs: 224.0.0.251, scope: lab}}
+policies: [{name: p, rules: [{allow: any, from: {match: all()}, to: many}]}]
+"""
+
+
+def test_one_iface_id_on_two_hosts_in_two_scopes_is_shut_on_both_until_one_goes():
+    world = World((A, B))
+    world.policy(LABS)
+    here, there = (vnic(f"tap-{tag}", "x", "52:54:00:00:00:09", tag=tag) for tag in (10, 30))
+    world.snapshot(a(*PORTS, here))
+    world.connect(1)
+    world.connect(11)
+    world.run()
+    for database, shut in (
+        (b(ETH, there), {"tap-10", "tap-30"}),
+        (b(ETH), set()),
+        (b(ETH, there), {"tap-10", "tap-30"}),
+        (b(ETH, replace(there, tag=10)), set()),
+    ):
+        (world.update if B in world.servers else world.snapshot)(database)
+        world.run()
+        world.check_settled()
+        codes = {entry["port"]: entry["code"] for entry in world.status()["vnics"] if entry["state"] == "isolated"}
+        assert {port for port, code in codes.items() if code == "several-scopes"} == shut

@@ -142,14 +142,16 @@ vms = st.fixed_dictionaries(
         for name, addresses in zip(NAMES, ADDRESSES, strict=True)
     }
 )
-SCOPES = ("{green: {vlan: 10}, grey: {vlan: 20, scope: lab}}", "{green: {vlan: 10}, grey: {vlan: 20}}",
+SCOPES = ("{green: {vlan: 10}, grey: {vlan: 20, scope: lab}}",
+          "{green: {vlan: 10}, grey: {vlan: 20}, none: {vlan: 30, scope: lab}}",
           "{green: {vlan: 10, scope: aa}, grey: {vlan: 20, scope: lab}}")  # fmt: skip
 GROUPS = {
     "web": ("match: role == web", "match: 'role in (web, app)'", "vms: web"),
     "app": ("match: role == app", "any_of: [web, nets, {vms: db}]", "match: not has(role)"),
     "nets": ("cidrs: [10.0.0.0/24]", "cidrs: [10.0.0.0/16, 224.0.0.0/8], except: [10.0.0.0/30]",
              'cidrs: [10.0.0.1, "2001:db8::/64"]'),
-    "many": ("cidrs: [0.0.0.0/0], except: [10.0.0.0/8]", 'cidrs: ["ff02::/16", 224.0.0.251]', "match: all()"),
+    "many": ("cidrs: [0.0.0.0/0], except: [10.0.0.0/8]", 'cidrs: ["ff02::/16", 224.0.0.251]', "match: all()",
+             "cidrs: [224.0.0.0/8, 10.0.0.0/28], scope: lab"),
 }  # fmt: skip
 RULES = (
     "{name: one, allow: tcp/80, from: web, to: app}",
@@ -189,7 +191,7 @@ policies = st.builds(
     policy_files,
     vms,
     st.sampled_from(SCOPES),
-    st.fixed_dictionaries({name: st.integers(0, 2) for name in GROUPS}),
+    st.fixed_dictionaries({name: st.integers(0, len(forms) - 1) for name, forms in GROUPS.items()}),
     st.lists(st.sampled_from(RULES), max_size=5),
     st.lists(st.sampled_from(RULES), max_size=3),
     st.sampled_from(("on", "off")),
