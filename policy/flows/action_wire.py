@@ -264,6 +264,6 @@ def _field(header: int, offset: int) -> Field:
 
 def _load(header: int, offset: int, bits: int, value: int) -> Load:
     field = _field(header, offset)
-    if field.bits != bits:
-        raise WireError(f"load of {bits} bits into {field.name}")
+    if field.bits != bits or value > field.full:
+        raise WireError(f"load of {value:#x}, {bits} bits, into {field.name}")
     return Load(field, value)
