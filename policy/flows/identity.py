@@ -39,7 +39,8 @@ class Identities:
     the meaning of longest-prefix match. ``entries``: those blocks whose set differs from that of the enclosing one.
     ``scopes``: name -> number. ``of_vnic``: vNIC -> groups that it is in whatever its address.
     ``flooded``: scope -> the sets of groups that the destination of a packet for many can have there, by its address
-    alone. ``holding``: group -> the identities that are in it. ``edition`` differs between two answers of a book where
+    alone; of ``crowded`` scopes the others are too many, and what is sent there is copied to nobody.
+    ``holding``: group -> the identities that are in it. ``edition`` differs between two answers of a book where
     a number means something else in each, be it of a scope or of a set of groups.
     """
 
@@ -52,6 +53,7 @@ class Identities:
     flooded: Mapping[str, frozenset[Members]]
     holding: Mapping[Group, frozenset[int]]
     edition: int = 0
+    crowded: frozenset[str] = frozenset()
 
     def number(self, groups: Members) -> int:
         """The number of a set of groups that occurs."""

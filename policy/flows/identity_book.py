@@ -22,6 +22,10 @@ from topology.vnic import Vnic
 
 K = TypeVar("K")
 
+# Each set of groups of a vNIC occurs with each set of groups that the destination of a packet for many can have: a few
+# thousand groups of either kind would make millions of identities, and as many copies in the switch's flows.
+MAX_COPIED = 100_000
+
 
 def identify(document: Document, vnics: Iterable[Vnic]) -> Identities:
     """The identities of a policy over a universe of vNICs whose addresses are disjoint within a scope.
@@ -54,6 +58,7 @@ class IdentityBook:
         self._entries: SharedMap[Place, Members] = SharedMap()
         # The entries that are in force for destinations of packets for many.
         self._floods: dict[Place, Members] = {}
+        self._flooded: Mapping[str, frozenset[Members]] = {}
         # How often each set of groups occurs: at borders, and at vNICs of each scope.
         self._at_borders: Counter[Members] = Counter()
         self._at_vnics: Counter[tuple[str, Members]] = Counter()
@@ -73,8 +78,8 @@ class IdentityBook:
         self._document = document
         members = self._members_now(groups, vnics)
         self._move_vnics(vnics, members)
-        flooded = self._settle(scopes)
-        self._last = self._sum_up(scopes, flooded)
+        self._flooded = self._settle(scopes)
+        self._last = self._sum_up(scopes, self._affordable(self._flooded))
         return self._last
 
     def _members_now(self, groups: dict[Group, None], vnics: Mapping[str, Vnic]) -> dict[str, Members | None]:
@@ -154,7 +159,7 @@ class IdentityBook:
                 self._count(place, border)
                 blocks[place] = border.members
                 entries[place] = entry = border.members if border.differs else None
-                if _may_flood(border.prefix) and self._floods.get(place) != entry:
+                if may_flood(border.prefix) and self._floods.get(place) != entry:
                     floods = True
                     if entry is None:
                         del self._floods[place]
@@ -162,12 +167,20 @@ class IdentityBook:
                         self._floods[place] = entry
         self._blocks = self._blocks.with_changes(blocks)
         self._entries = self._entries.with_changes(entries)
-        if self._last is not None and not floods:
-            return self._last.flooded
+        if not floods:
+            return self._flooded
         found: dict[str, set[Members]] = {scope: {EMPTY} for scope in scopes}
         for (scope, _), members in self._floods.items():
             found[scope].add(members)
         return {scope: frozenset(several) for scope, several in found.items()}
+
+    def _affordable(self, flooded: Mapping[str, frozenset[Members]]) -> Mapping[str, frozenset[Members]]:
+        """Of a scope with too many sets only the empty one: no vNIC there gets what is sent to a group's multicast."""
+        own = Counter(scope for scope, _ in self._at_vnics)
+        crowded = {scope for scope, found in flooded.items() if len(found) > 1 and own[scope] * len(found) > MAX_COPIED}
+        if not crowded:
+            return flooded
+        return {scope: frozenset({EMPTY}) if scope in crowded else found for scope, found in flooded.items()}
 
     def _count(self, place: Place, border: Border) -> None:
         before = self._blocks.get(place)
@@ -205,6 +218,7 @@ class IdentityBook:
             scopes=scopes,
             of_vnic=self._of_vnic,
             flooded=flooded,
+            crowded=frozenset(scope for scope, found in flooded.items() if found != self._flooded[scope]),
             holding=holding,
             edition=self._edition,
         )
@@ -252,7 +266,8 @@ def _inside(inner: Prefix, outer: Prefix) -> bool:
     return length >= outer_length and first >> shift == outer_first >> shift
 
 
-def _may_flood(prefix: Prefix) -> bool:
+def may_flood(prefix: Prefix) -> bool:
+    """True if packets for many can have destinations in a prefix."""
     return any(
         prefix.version == flood.version and (_inside(prefix, flood) or _inside(flood, prefix)) for flood in FLOODED
     )

@@ -1,6 +1,7 @@
 """The engine's answers to what can go wrong, one by one. Lists of ordinary states are in `test_states`."""
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
@@ -17,7 +18,7 @@ from ryu_apps.facts import (
 )
 from ryu_apps.session import ANSWER_SECONDS
 from tests.apps.shops import APP, ETH, ONE, OTHER, PORTS, A, B, a, b, flows_of, shop, waiting
-from tests.apps.worlds import World
+from tests.apps.worlds import World, policy_fact
 from tests.topology.builders import vnic
 
 # --- the start
@@ -122,6 +123,30 @@ def test_more_rules_than_a_table_has_priorities_are_a_refused_policy():
     world.engine.handle([PolicyLoaded(replace(document, policies=(long,), revision="long"))])
     assert "more than 65,533 rules in tier application" in waiting(world)
     assert world.engine.policy.document is document
+
+
+def test_more_multicast_groups_than_can_be_told_apart_are_a_refused_policy():
+    world = shop()
+    many = "".join(f"      - {{allow: any, to: {{cidrs: 239.0.0.{n}}}}}\n" for n in range(9))
+    document = world.document
+    with patch("policy.flows.identity_book.MAX_COPIED", 29), patch("policy.flows.floods.MAX_COPIED", 29):
+        world.engine.handle([policy_fact(ONE + many)])
+    assert "are more than 29 combinations" in waiting(world)
+    assert world.engine.policy.document is document
+
+
+def test_too_many_kinds_of_vnics_that_only_ovsdb_knows_get_no_copies_and_it_is_told():
+    rules = ("to: {cidrs: 239.0.0.1}", "from: {match: odd == a}", "from: {match: odd == b}")
+    odd = [vnic(f"tap-{n}", f"x-{n}", f"52:54:00:00:01:0{n}", labels=f"odd={label}") for n, label in enumerate("ab")]
+    with patch("policy.flows.identity_book.MAX_COPIED", 8):
+        world = shop(ONE + "".join(f"      - {{allow: any, {sides}}}\n" for sides in rules))
+        told = []
+        for ports in ((*PORTS, *odd), PORTS):
+            world.update(a(*ports))
+            world.run()
+            world.check_settled()
+            told += [entry["where"] for entry in world.status()["findings"] if entry["code"] == "too-many-copies"]
+    assert told == ["scope default"]
 
 
 # --- connections

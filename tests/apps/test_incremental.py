@@ -100,9 +100,10 @@ def colliding(text, salt=0):
 
 
 @contextmanager
-def everything_checked(collide):
+def everything_checked(collide, most_copied):
     found = colliding if collide else digest
     with (
+        patch("policy.flows.identity_book.MAX_COPIED", most_copied),
         patch("policy.flows.cookies.digest", found),
         patch("policy.flows.identity_book.digest", found),
         patch.multiple(
@@ -283,10 +284,10 @@ steps = st.one_of(
 )
 
 
-@given(policies, ports, ports, st.lists(steps, max_size=12), st.booleans(), st.booleans())
+@given(policies, ports, ports, st.lists(steps, max_size=12), st.booleans(), st.booleans(), st.sampled_from((6, 10**5)))
 @settings(max_examples=80, deadline=None)
-def test_what_is_kept_is_what_a_fresh_engine_works_out(files, on_a, on_b, history, one_by_one, collide):
-    with everything_checked(collide):
+def test_what_is_kept_is_what_a_fresh_engine_works_out(files, on_a, on_b, history, one_by_one, collide, most):
+    with everything_checked(collide, most):
         world = World((A, B), one_by_one)
         world.loader = Loader()
         world.policy("version: 1\n")
