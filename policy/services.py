@@ -205,11 +205,16 @@ class Services:
             return terms
         helper, node = parts.helper
         for term in terms:
-            if term.protocol != HELPERS[helper] or any(first != last for first, last in term.ports):
+            ranges = [each for each in term.ports if each[0] != each[1]]
+            if term.protocol != HELPERS[helper] or ranges:
+                why = "and nothing else"
+                if term.protocol == HELPERS[helper] and term.ports != ALL_PORTS:
+                    first, last = ranges[0]
+                    why = f"and {first}-{last} is a range, as ports next to each other are: make a service of each port"
                 self._problems.add(
                     node,
                     f"service {quoted(name)}: the helper {helper!r} is for single destination ports like "
-                    f"{_HELPED[helper]!r}, and nothing else",
+                    f"{_HELPED[helper]!r}, {why}",
                 )
                 return terms
         return tuple(replace(term, helper=helper) for term in terms)
