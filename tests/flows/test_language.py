@@ -13,7 +13,7 @@ from policy.evaluate import Connection, Endpoint
 from policy.flows.cookies import Drop, Kind, Reason, reason
 from policy.flows.flow import Flow, refuses
 from policy.flows.packet import Packet
-from policy.flows.plumbing import ROUTER_ADVERTISEMENT, ROUTER_SOLICITATION
+from policy.flows.plumbing import LISTENER_QUERY, REDIRECT, ROUTER_ADVERTISEMENT, ROUTER_SOLICITATION
 from policy.flows.walk import Told
 from policy.load import load_texts
 from policy.model import ICMPV6, TCP, UDP, Builtins, Group, Tier
@@ -209,6 +209,11 @@ def test_a_vnic_may_serve_dhcp_and_advertise_routes_by_its_roles(monkeypatch, gr
     for packet in (offer, advertisement):
         arrivals, _ = world.send("web-2", packet)
         assert ("web-1" in {arrival.at for arrival in arrivals}) is granted
+    for kind in (REDIRECT, LISTENER_QUERY):  # no role lets a vNIC send these
+        arrivals, _ = world.send("web-2", replace(advertisement, icmpv6_type=kind))
+        assert not arrivals
+    arrivals, _ = world.send("outside", replace(advertisement, eth_src=0x2000000FF, icmpv6_type=REDIRECT))
+    assert "web-1" not in {arrival.at for arrival in arrivals}
     solicitation = replace(
         ip("fe80::5054:ff:fe00:1", "ff02::2", ICMPV6, ip_ttl=255),
         eth_src=mac_of("web-1"), eth_dst=0x3333_0000_0002, icmpv6_type=ROUTER_SOLICITATION,

@@ -23,7 +23,7 @@ Fact = dict[str, object]
 _NO_WAY = ("icmp",)
 _ROLES = {
     DHCP_SERVER: "has the role dhcp-server: it may answer DHCP requests",
-    ROUTER: "has the role router: it may send IPv6 router advertisements and redirects",
+    ROUTER: "has the role router: it may send IPv6 router advertisements",
 }
 
 
