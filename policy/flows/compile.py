@@ -1,6 +1,6 @@
-"""All flows of one bridge: policy, universe of vNICs and the bridge's own ports in; flows out. Nothing else decides.
+"""What is alike on all bridges, made once: rules with their numbers, identities, and the flows that every bridge has.
 
-What is alike on all bridges is made once: the fixed flows, the scopes of VLANs, and who has which address.
+Those are the fixed ones, the scopes of VLANs, and who has which address. Policy and all vNICs go in, nothing else.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ need not remember ports for it. Each rule has a priority of its own in its tier'
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from policy.flows import fields as f
@@ -176,17 +176,3 @@ def _combine(
         for tests in dimension:
             yield common + tests, (Conjunction(number, clause, len(clauses)),)
     yield (*common, exact(f.CONJ_ID, number)), actions
-
-
-def tier_flows(
-    document_rules: Sequence[NumberedRule],
-    side: Side,
-    identities: Identities,
-    local: Iterable[int],
-    priorities: Mapping[int, int],
-) -> Iterator[Flow]:
-    """The flows of all rules at one side."""
-    local = sorted(set(local))
-    for entry in document_rules:
-        if enforced(entry.rule, side):
-            yield from rule_flows(entry, side, identities, local, priorities[entry.number])
