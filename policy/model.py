@@ -18,6 +18,8 @@ ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
 PORT_PROTOCOLS = {"tcp": TCP, "udp": UDP, "sctp": SCTP}
 # Connections that conntrack reads for others that they announce, and the protocol they have to be.
 HELPERS = {"ftp": TCP, "tftp": UDP}
+# The port at which each is at home.
+HELPER_PORTS: Mapping[str, int] = {"ftp": 21, "tftp": 69}
 Range = tuple[int, int]
 ALL_PORTS: tuple[Range, ...] = ((0, 65535),)
 

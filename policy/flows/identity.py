@@ -16,11 +16,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
-from policy.flows.borders import EMPTY, Members, key_of
+from policy.flows.borders import EMPTY, Members
 from policy.flows.shared_map import SharedMap
 from policy.model import Document, Group, Groups, Policy
 from policy.selectors import parse_selector
 from topology.addresses import Prefix
+from topology.prefix_index import node_of
 
 __all__ = ["EMPTY", "FLOODED", "NOBODY", "Identities", "Members", "Place", "matching"]
 
@@ -76,13 +77,13 @@ class Identities:
         wide: dict[tuple[str, int], dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
         for scope, prefix in places:
             if prefix.prefixlen < prefix.max_prefixlen:
-                first, length = key_of(prefix)
+                first, length = node_of(prefix)
                 wide[scope, prefix.version][length].add(first)
         if not wide:
             return frozenset()
         found = set()
         for (scope, prefix), members in self.blocks.items():
-            first, own_length = key_of(prefix)
+            first, own_length = node_of(prefix)
             for length, firsts in wide.get((scope, prefix.version), {}).items():
                 spare = prefix.max_prefixlen - length
                 if own_length >= length and first >> spare << spare in firsts:

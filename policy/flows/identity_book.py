@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from policy.flows.borders import EMPTY, Border, Borders, Members, key_of
+from policy.flows.borders import EMPTY, Border, Borders, Members
 from policy.flows.cookies import digest, numbers
 from policy.flows.identity import FLOODED, NOBODY, Identities, Place, label, referenced_groups
 from policy.flows.membership import GroupIndex, leaves
@@ -18,6 +18,7 @@ from policy.flows.shared_map import SharedMap
 from policy.model import Document, Group
 from topology.addresses import Prefix
 from topology.inventory import DEFAULT_SCOPE
+from topology.prefix_index import node_of
 from topology.vnic import Vnic
 
 K = TypeVar("K")
@@ -261,7 +262,7 @@ def _less(counter: Counter[K], key: K) -> None:
 
 
 def _inside(inner: Prefix, outer: Prefix) -> bool:
-    (first, length), (outer_first, outer_length) = key_of(inner), key_of(outer)
+    (first, length), (outer_first, outer_length) = node_of(inner), node_of(outer)
     shift = outer.max_prefixlen - outer_length
     return length >= outer_length and first >> shift == outer_first >> shift
 

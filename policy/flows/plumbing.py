@@ -31,6 +31,17 @@ from policy.flows.flow import (
     match,
     prefix_conditions,
 )
+from policy.flows.icmpv6 import (
+    LISTENER_DONE,
+    LISTENER_QUERY,
+    LISTENER_REPORT,
+    LISTENER_REPORT_V2,
+    NEIGHBOUR_ADVERTISEMENT,
+    NEIGHBOUR_SOLICITATION,
+    REDIRECT,
+    ROUTER_ADVERTISEMENT,
+    ROUTER_SOLICITATION,
+)
 from policy.flows.identity import FLOODED
 from policy.flows.related import related_flows
 from policy.flows.rules import ALLOWED, HELPED, next_table
@@ -47,11 +58,6 @@ PIPE = cookie(Kind.PIPELINE)
 LEARN_SECONDS, LEARN_LIMIT = 300, 10_000
 
 MULTICAST = masked(f.ETH_DST, 1 << 40, 1 << 40)
-
-# ICMPv6 types: RFC 4443, 4861, 2710, 3810.
-LISTENER_QUERY, LISTENER_REPORT, LISTENER_DONE, LISTENER_REPORT_V2 = 130, 131, 132, 143
-ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT = 133, 134
-NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT, REDIRECT = 135, 136, 137
 
 # IPv6 extension headers (RFC 8200; 44: a later fragment, 0 also: headers cut short): what the packet really is, the
 # switch has not seen.

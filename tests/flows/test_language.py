@@ -12,8 +12,8 @@ import pytest
 from policy.evaluate import Connection, Endpoint
 from policy.flows.cookies import Drop, Kind, Reason, reason
 from policy.flows.flow import Flow, refuses
+from policy.flows.icmpv6 import LISTENER_QUERY, REDIRECT, ROUTER_ADVERTISEMENT, ROUTER_SOLICITATION
 from policy.flows.packet import Packet
-from policy.flows.plumbing import LISTENER_QUERY, REDIRECT, ROUTER_ADVERTISEMENT, ROUTER_SOLICITATION
 from policy.flows.walk import Told
 from policy.load import load_texts
 from policy.model import ICMPV6, TCP, UDP, Builtins, Group, Tier
