@@ -209,9 +209,12 @@ def test_a_vnic_may_serve_dhcp_and_advertise_routes_by_its_roles(monkeypatch, gr
     for packet in (offer, advertisement):
         arrivals, _ = world.send("web-2", packet)
         assert ("web-1" in {arrival.at for arrival in arrivals}) is granted
-    for kind in (REDIRECT, LISTENER_QUERY):  # no role lets a vNIC send these
-        arrivals, _ = world.send("web-2", replace(advertisement, icmpv6_type=kind))
-        assert not arrivals
+    # No role lets a vNIC send these, be it from an address with which it may do everything.
+    for kind, why in ((REDIRECT, Drop.ROUTER_ADVERTISEMENT), (LISTENER_QUERY, Drop.NO_PASSAGE)):
+        for source in ("fe80::5054:ff:fe00:2", "2001:db8::2"):
+            told = replace(advertisement, icmpv6_type=kind, ipv6_src=int(address(source)))
+            arrivals, (only,) = world.send("web-2", told)
+            assert not arrivals and only.drop == Reason(Kind.DROP, why)
     arrivals, _ = world.send("outside", replace(advertisement, eth_src=0x2000000FF, icmpv6_type=REDIRECT))
     assert "web-1" not in {arrival.at for arrival in arrivals}
     solicitation = replace(
