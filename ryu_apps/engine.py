@@ -18,6 +18,7 @@ from policy.flows.bridge_book import BridgeBook
 from policy.flows.compile import Compiled, PolicyBook
 from policy.flows.cookies import Kind, reason
 from policy.flows.fields import AUDIT
+from policy.flows.floods import too_many_copies
 from policy.flows.flow import Flow
 from policy.flows.pieces import Wanted, unmetered
 from policy.flows.placement import HIGHEST, LOWEST
@@ -159,7 +160,7 @@ class Engine:
 
     def _take(self, fact: Fact) -> None:
         match fact:
-            case PolicyLoaded(document) if (problem := _too_many_rules(document)) is not None:
+            case PolicyLoaded(document) if (problem := _too_much(document)) is not None:
                 self.policy = replace(self.policy, problems=(problem,), missing=False, seen=True)
             case PolicyLoaded(document):
                 if self.policy.document is None or self.policy.document.revision != document.revision:
@@ -374,6 +375,10 @@ class Engine:
 
 def _shut(port: VnicPort, why: str) -> IsolatedPort:
     return IsolatedPort(port.name, port.ofport, why, port.vnic.name, REFUSED, port.interface_uuid)
+
+
+def _too_much(document: Document) -> Problem | None:
+    return _too_many_rules(document) or too_many_copies(document)
 
 
 def _too_many_rules(document: Document) -> Problem | None:

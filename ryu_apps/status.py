@@ -48,6 +48,12 @@ def _own_findings(engine: Engine) -> Iterator[Finding]:
     """What the controller itself has to say that no bridge's ports say."""
     if engine.settings.audit:
         yield Finding("audit", "controller", "only looking (--audit): what no rule decides is logged and ALLOWED")
+    for scope in sorted(engine.compiled.identities.crowded) if engine.compiled is not None else ():
+        message = (
+            "rules name so many multicast CIDRs, and vNICs are of so many kinds, that no vNIC of this scope "
+            "gets packets for a multicast group that rules name"
+        )
+        yield Finding("too-many-copies", f"scope {scope}", message)
     for bridge in engine.topology.bridges:
         session = _session(engine, bridge)
         if session is not None and session.ready and not session.metered:

@@ -36,6 +36,7 @@ from ryu_apps.facts import (
 )
 from ryu_apps.ovsdb import OvsdbClient
 from ryu_apps.reports.reporter import Reporter
+from ryu_apps.settling import Settling
 from ryu_apps.status import Status, status_of, troubles
 from ryu_apps.switches.switches import Switches
 from topology.ports import Topology
@@ -70,7 +71,7 @@ class Worker:
         self._status: Status | None = None
         self._looked_at = Topology()
         self._logged: frozenset[str] = frozenset()
-        self._settling = collector.Settling()
+        self._settling = Settling()
         self._queue: Any = hub.Queue()
         self._busy = False
         self._changed = hub.Event()

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 
 from policy.flows.address_book import AddressBook
-from policy.flows.compile import Compiled, prepare
+from policy.flows.compile import Compiled
 from policy.flows.floods import block_of, copy_flows, network_flow
 from policy.flows.flow import Flow, Key
 from policy.flows.identity import Identities
@@ -39,11 +39,6 @@ def bridge_flows(compiled: Compiled, bridge: Bridge, held: Mapping[int, int]) ->
     Raises ``FlowError`` for a defect: two flows that cannot both be.
     """
     return BridgeBook().wanted(compiled, bridge, held).flat()
-
-
-def bridge_meters(document: Document, bridge: Bridge) -> dict[int, Meter]:
-    """All meters of a bridge, by number."""
-    return dict(BridgeBook().wanted(prepare(document, [port.vnic for port in bridge.vnic_ports]), bridge, {}).meters)
 
 
 class BridgeBook:

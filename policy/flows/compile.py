@@ -1,7 +1,7 @@
-"""All flows of one bridge: policy, universe of vNICs and the bridge's own ports in; flows out. Nothing else decides.
+"""What is alike on all bridges, made once: rules with their numbers, identities, and the flows that every bridge has.
 
-What is alike on all bridges is made once: the fixed flows and the scopes of VLANs; and who has which address, where
-bridges see that alike.
+Those are the fixed ones and the scopes of VLANs. Bridges that see an address alike share its flows, too. Policy and all
+vNICs go in, nothing else.
 """
 
 from __future__ import annotations

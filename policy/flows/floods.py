@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from policy.errors import Problem
 from policy.flows import fields as f
 from policy.flows.cookies import Kind, cookie
 from policy.flows.flow import Action, Flow, Load, Resubmit, exact, flow, match
-from policy.flows.identity import Identities, Members
+from policy.flows.identity import Identities, Members, referenced_groups
+from policy.flows.identity_book import MAX_COPIED, identify, may_flood
+from policy.flows.membership import leaves
 from policy.flows.outlook import Outlook
 from policy.flows.vnics import zone_of
+from policy.model import Document, Group
+from topology.addresses import Prefix
+from topology.inventory import Place
 from topology.ports import VnicPort
+from topology.vnic import offline_vnics
 
 # vNICs of a block share a flow, so a port that comes or goes rewrites one flow of a sixteenth of the network's vNICs
 # here. A copy takes 88 bytes of the 64 KiB that a flow's actions may have:
@@ -62,3 +69,24 @@ def copy_flows(
             actions,
             cookie(Kind.NETWORK, vlan),
         )
+
+
+def too_many_copies(document: Document) -> Problem | None:
+    """What is wrong with a policy whose rules tell too many multicast destinations apart for its VMs."""
+    many: dict[Prefix, Group] = {}
+    for group in referenced_groups(document):
+        for leaf in leaves(group):
+            many.update((prefix, group) for prefix in (*leaf.cidrs, *leaf.excepts) if may_flood(prefix))
+    vnics = offline_vnics(document.inventory)
+    # Mostly that is enough to know: each prefix changes the set of groups once.
+    if len(vnics) * (len(many) + 1) <= MAX_COPIED:
+        return None
+    crowded = identify(document, vnics).crowded
+    if not crowded:
+        return None
+    places = [group.place for group in many.values() if group.place is not None]
+    return Problem(
+        places[-1] if places else Place(".", 1, 1),
+        "rules name so many groups with multicast CIDRs that these, times the kinds of VMs in scope "
+        f"{min(crowded)!r}, are more than {MAX_COPIED:,} combinations",
+    )

@@ -51,9 +51,9 @@ class Identities:
     ``places``: the blocks with each of these. ``scopes``: name -> number. ``of_vnic``: vNIC -> groups that it is in
     whatever its address.
     ``flooded``: scope -> the sets of groups that the destination of a packet for many can have there, by its address
-    alone. ``holding``: group -> the identities that are in it. ``labels``: group -> a text that names it. ``edition``
-    differs between two answers of a book where a number means something else in each, be it of a scope or of a set of
-    groups.
+    alone; of ``crowded`` scopes the others are too many, and what is sent there is copied to nobody. ``holding``:
+    group -> the identities that are in it. ``labels``: group -> a text that names it. ``edition`` differs between two
+    answers of a book where a number means something else in each, be it of a scope or of a set of groups.
     """
 
     numbers: Mapping[Members, int]
@@ -67,6 +67,7 @@ class Identities:
     holding: Mapping[Group, frozenset[int]]
     labels: Mapping[Group, str] = field(default_factory=dict)
     edition: int = 0
+    crowded: frozenset[str] = frozenset()
 
     def number(self, groups: Members) -> int:
         """The number of a set of groups that occurs."""

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from policy.flows.borders import EMPTY, Border, Borders, Members, key_of
+from policy.flows.borders import EMPTY, Border, Borders, Members
 from policy.flows.cookies import digest, numbers
 from policy.flows.identity import FLOODED, NOBODY, Entry, Identities, Place, label, referenced_groups
 from policy.flows.membership import GroupIndex, leaves
@@ -18,10 +18,15 @@ from policy.flows.shared_map import SharedMap
 from policy.model import Document, Group
 from topology.addresses import Prefix
 from topology.inventory import DEFAULT_SCOPE
+from topology.prefix_index import node_of
 from topology.vnic import Vnic
 
 K = TypeVar("K")
-_FLOODED = {version: [key_of(prefix) for prefix in FLOODED if prefix.version == version] for version in (4, 6)}
+_FLOODED = {version: [node_of(prefix) for prefix in FLOODED if prefix.version == version] for version in (4, 6)}
+
+# Each set of groups of a vNIC occurs with each set of groups that the destination of a packet for many can have: a few
+# thousand groups of either kind would make millions of identities, and as many copies in the switch's flows.
+MAX_COPIED = 100_000
 
 
 def identify(document: Document, vnics: Iterable[Vnic]) -> Identities:
@@ -56,6 +61,7 @@ class IdentityBook:
         self._places: SharedMap[Entry, frozenset[Place]] = SharedMap()
         # The entries that are in force for destinations of packets for many.
         self._floods: dict[Place, Members] = {}
+        self._flooded: Mapping[str, frozenset[Members]] = {}
         # How often each set of groups occurs: at borders, and at vNICs of each scope.
         self._at_borders: Counter[Members] = Counter()
         self._at_vnics: Counter[tuple[str, Members]] = Counter()
@@ -75,8 +81,8 @@ class IdentityBook:
         self._document = document
         members = self._members_now(groups, vnics)
         self._move_vnics(vnics, members)
-        flooded = self._settle(scopes)
-        self._last = self._sum_up(scopes, flooded)
+        self._flooded = self._settle(scopes)
+        self._last = self._sum_up(scopes, self._affordable(self._flooded))
         return self._last
 
     def _members_now(self, groups: dict[Group, None], vnics: Mapping[str, Vnic]) -> dict[str, Members | None]:
@@ -156,7 +162,7 @@ class IdentityBook:
                 self._count(place, border)
                 blocks[place] = border.members
                 members = border.members if border.members != border.around else None
-                many, many_around = _may_flood(border.prefix), border.outer is not None and _may_flood(border.outer)
+                many, many_around = may_flood(border.prefix), border.outer is not None and may_flood(border.outer)
                 entries[place] = None if members is None else Entry(members, border.around, many, many_around)
                 if many and self._floods.get(place) != members:
                     floods = True
@@ -167,8 +173,8 @@ class IdentityBook:
         self._blocks = self._blocks.with_changes(blocks)
         self._regroup(entries)
         self._entries = self._entries.with_changes(entries)
-        if self._last is not None and not floods:
-            return self._last.flooded
+        if not floods:
+            return self._flooded
         found: dict[str, set[Members]] = {scope: {EMPTY} for scope in scopes}
         for (scope, _), members in self._floods.items():
             found[scope].add(members)
@@ -189,6 +195,14 @@ class IdentityBook:
             if now is not None:
                 fresh[now].add(place)
         self._places = self._places.with_changes({entry: frozenset(found) or None for entry, found in fresh.items()})
+
+    def _affordable(self, flooded: Mapping[str, frozenset[Members]]) -> Mapping[str, frozenset[Members]]:
+        """Of a scope with too many sets only the empty one: no vNIC there gets what is sent to a group's multicast."""
+        own = Counter(scope for scope, _ in self._at_vnics)
+        crowded = {scope for scope, found in flooded.items() if len(found) > 1 and own[scope] * len(found) > MAX_COPIED}
+        if not crowded:
+            return flooded
+        return {scope: frozenset({EMPTY}) if scope in crowded else found for scope, found in flooded.items()}
 
     def _count(self, place: Place, border: Border) -> None:
         before = self._blocks.get(place)
@@ -227,6 +241,7 @@ class IdentityBook:
             scopes=scopes,
             of_vnic=self._of_vnic,
             flooded=flooded,
+            crowded=frozenset(scope for scope, found in flooded.items() if found != self._flooded[scope]),
             holding=holding,
             labels=self._labels,
             edition=self._edition,
@@ -269,9 +284,9 @@ def _less(counter: Counter[K], key: K) -> None:
         del counter[key]
 
 
-def _may_flood(prefix: Prefix) -> bool:
-    """True if some address of a prefix is a destination of packets for many."""
-    first, length = key_of(prefix)
+def may_flood(prefix: Prefix) -> bool:
+    """True if packets for many can have destinations in a prefix."""
+    first, length = node_of(prefix)
     for flood, flood_length in _FLOODED[prefix.version]:
         # The shorter of the two holds the other, or they have nothing in common.
         shift = prefix.max_prefixlen - min(length, flood_length)

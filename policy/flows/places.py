@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 
-from policy.flows.borders import key_of
 from topology.addresses import Prefix
+from topology.prefix_index import PrefixIndex, node_of
 
 Place = tuple[str, Prefix]
 
 
 class PlaceIndex:
-    """Some prefixes, by which others are asked for; those of single addresses are left out."""
+    """Some ranges, by which places are asked for; ranges of a single address are left out."""
 
     def __init__(self, places: Iterable[Place] = ()) -> None:
-        self._firsts: dict[tuple[str, int], dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
-        for scope, prefix in places:
-            if prefix.prefixlen < prefix.max_prefixlen:
-                first, length = key_of(prefix)
-                self._firsts[scope, prefix.version][length].add(first)
+        self._ranges = frozenset(
+            (scope, prefix.version, *node_of(prefix))
+            for scope, prefix in places
+            if prefix.prefixlen < prefix.max_prefixlen
+        )
+        self._indexes: dict[tuple[str, int], PrefixIndex] = {}
+        for scope, version, first, length in self._ranges:
+            index = self._indexes.setdefault((scope, version), PrefixIndex(32 if version == 4 else 128))
+            index.add((first, length))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, PlaceIndex) and self._firsts == other._firsts
+        return isinstance(other, PlaceIndex) and self._ranges == other._ranges
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash(self._ranges)
 
     def __bool__(self) -> bool:
-        return bool(self._firsts)
+        return bool(self._ranges)
 
     def holds(self, place: Place, *, strictly: bool = False) -> bool:
         """True if a place is one of these or lies within one; ``strictly``: within another than itself."""
         scope, prefix = place
-        if (scope, prefix.version) not in self._firsts:
+        index = self._indexes.get((scope, prefix.version))
+        if index is None:
             return False
-        first, own_length = key_of(prefix)
-        for length, firsts in self._firsts[scope, prefix.version].items():
-            spare = prefix.max_prefixlen - length
-            if own_length >= length + strictly and first >> spare << spare in firsts:
-                return True
-        return False
+        node = node_of(prefix)
+        if not strictly and (scope, prefix.version, *node) in self._ranges:
+            return True
+        return any(True for _ in index.around(node))

@@ -97,12 +97,12 @@ class RuleBook:
 
     def _find_own(self, identities: Identities) -> Numbers:
         """Find the identities of addresses that are seen as the bridge's own; those where that has changed."""
-        of = self._vnics.meant, identities.flooded
+        of = self._vnics.meant, identities.places
         if self._own_of is not None and all(one is other for one, other in zip(of, self._own_of, strict=True)):
             return frozenset()
         self._own_of = of
-        flooded = frozenset[Members]().union(*identities.flooded.values())
-        before, self._seen_as_own = self._seen_as_own, self._vnics.meant.union(map(identities.number, flooded))
+        many = (identities.number(entry.members) for entry, _ in identities.places.pairs() if entry.many)
+        before, self._seen_as_own = self._seen_as_own, self._vnics.meant.union(many)
         return before ^ self._seen_as_own
 
     def _priorities(self, rules: Sequence[NumberedRule], held: Mapping[int, int]) -> Mapping[int, int]:

@@ -7,7 +7,7 @@ import pytest
 
 from policy.flows import wire
 from policy.flows.cookies import Kind, cookie
-from policy.flows.flow import Flow, Output
+from policy.flows.flow import Flow, Limit, Output, Punt
 from policy.flows.match_wire import encode_match
 from policy.flows.meters import Meter
 from policy.flows.tables import TABLES
@@ -43,6 +43,15 @@ def test_an_added_flow_is_removed_and_told():
     assert (alarm.missing, alarm.altered, alarm.added) == (0, 0, 1)
     assert alarm.sample.startswith("added: CLASSIFY 65535 ")
     world.check_settled()
+
+
+@pytest.mark.parametrize("action", [Punt(0xFFFFFFFF), Limit(0x50001)])
+def test_an_added_flow_with_a_meter_that_cannot_be_ours_is_removed_like_any(action):
+    world = shop()
+    world.switches[1].foreign = [installed(replace(OPENER, actions=(action,)))]
+    touched(world)
+    assert world.switches[1].foreign == []
+    assert world.alarms[0].sample.startswith("added: CLASSIFY 65535 ")
 
 
 def test_a_removed_flow_and_an_altered_one_are_put_back():
