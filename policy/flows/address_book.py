@@ -42,7 +42,7 @@ class AddressBook:
             found.update(place for place, _, _ in identities.entries.changes_since(last.entries))
             if seen_anew:
                 sets = {identities.members[number] for number in seen_anew}
-                found.update(self._vnics.owners)
+                found.update(self._vnics.places_in(sets))
                 for entry, places in identities.places.pairs():
                     if entry.members in sets or entry.around in sets:
                         found.update(places)

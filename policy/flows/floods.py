@@ -77,11 +77,10 @@ def too_many_copies(document: Document) -> Problem | None:
     for group in referenced_groups(document):
         for leaf in leaves(group):
             many.update((prefix, group) for prefix in (*leaf.cidrs, *leaf.excepts) if may_flood(prefix))
-    vnics = offline_vnics(document.inventory)
     # Mostly that is enough to know: each prefix changes the set of groups once.
-    if len(vnics) * (len(many) + 1) <= MAX_COPIED:
+    if sum(len(vm.vnics) for vm in document.inventory.vms) * (len(many) + 1) <= MAX_COPIED:
         return None
-    crowded = identify(document, vnics).crowded
+    crowded = identify(document, offline_vnics(document.inventory)).crowded
     if not crowded:
         return None
     places = [group.place for group in many.values() if group.place is not None]

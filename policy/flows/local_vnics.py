@@ -96,6 +96,12 @@ class LocalVnics:
         self.opening = frozenset(map(identities.number, opening))
         self.meant = frozenset(map(identities.number, meant))
 
+    def places_in(self, sets: set[Members]) -> Iterator[Place]:
+        """What vNICs own of which some address is in one of these sets of groups."""
+        for zone, (own, _) in self._reach.items():
+            if not own.isdisjoint(sets):
+                yield from places_of(self.by_zone[zone])
+
     def meant_by_floods(self, sets: set[Members]) -> Iterator[int]:
         """The zones of vNICs that get copies of floods under one of these sets of groups."""
         return (zone for zone, (_, arriving) in self._reach.items() if not arriving.isdisjoint(sets))

@@ -26,6 +26,8 @@ class Outlook:
     def __init__(self) -> None:
         self._of_peers: Members = EMPTY
         self._of_own: Members = EMPTY
+        # The names of both, and of all groups there are.
+        self._names: tuple[frozenset[str], frozenset[str]] = frozenset(), frozenset()
         self._labels: Mapping[Group, str] = {}
         self._seen: object = None
         self._peers: dict[Members, int] = {}
@@ -37,16 +39,20 @@ class Outlook:
     def turn(self, identities: Identities, near: Members, far: Members) -> Members:
         """Ask about these groups from now on: ``near`` of the deciding vNIC, ``far`` of the peer.
 
-        Returns the groups that were not asked about so before, or are not any more.
+        Returns the groups that were not asked about so before, or are not any more. A group that was edited is asked
+        about as before: who is in it is another matter.
         """
         own = near | far
-        changed = (own ^ self._of_own) | (far ^ self._of_peers)
-        if changed or self._seen is not identities.numbers:
-            self._peers.clear()
-            self._own.clear()
+        if (own, far) == (self._of_own, self._of_peers) and self._seen is identities.numbers:
+            return EMPTY
         self._of_own, self._of_peers = own, far
         self._labels, self._seen = identities.labels, identities.numbers
-        return changed
+        self._peers.clear()
+        self._own.clear()
+        before = self._names
+        self._names = frozenset(map(self._labels.__getitem__, own)), frozenset(map(self._labels.__getitem__, far))
+        changed = (before[0] ^ self._names[0]) | (before[1] ^ self._names[1])
+        return frozenset(group for group in identities.holding if self._labels[group] in changed) if changed else EMPTY
 
     def crowded(self, identities: Identities) -> bool:
         """True if far more sets have a number than there are now: time for a new outlook."""
