@@ -68,7 +68,7 @@ class Worker:
         self.switches = Switches(self.put)
         self.databases: Mapping[str, OvsdbClient] = {}
         self._status: Status | None = None
-        self._looked_at = Topology()
+        self._looked_at: tuple[Topology, object] = Topology(), None
         self._logged: frozenset[str] = frozenset()
         self._settling = collector.Settling()
         self._queue: Any = hub.Queue()
@@ -139,10 +139,11 @@ class Worker:
 
     def _log_troubles(self) -> None:
         """What is shut or contradictory is a line in the log when that begins, and when it ends."""
-        if self.engine.topology is self._looked_at:
+        topology, met = self.engine.topology, self.engine.met
+        if self._looked_at[0] is topology and self._looked_at[1] == met:
             return
-        self._looked_at = self.engine.topology
-        now = frozenset(troubles(self._looked_at))
+        self._looked_at = topology, met
+        now = frozenset(troubles(self.engine))
         for trouble in sorted(now - self._logged):
             LOG.warning("%s", trouble)
         for trouble in sorted(self._logged - now):

@@ -77,7 +77,8 @@ _RYU_ARGUMENTS = f"{__name__}.ryu_arguments"
     "--bridge",
     multiple=True,
     metavar="NAME",
-    help="Bridge to firewall, by name or shell glob. Repeatable. Default: every bridge of the switches.",
+    help="Bridge to firewall, by name or shell glob, connected or not; all others are left alone. Repeatable. Default: "
+    "every bridge that connects, or has fail_mode=secure already.",
 )
 @click.option(
     "--log",

@@ -70,6 +70,7 @@ def test_everything_is_enforced():
         "name": "br0",
         "host": "hv1",
         "dpid": "0000000000000001",
+        "handed_over": True,
         "connected": True,
         "state": "idle",
         "wanted": revision,
