@@ -191,7 +191,10 @@ class OvsdbClient:
                     # other switches' clients with it, so this one begins anew.
                     if self._told_session is not None:
                         pause = FIRST_PAUSE
-                    LOG.exception("OVSDB client of %s failed; it starts again in %g s", self.remote, pause)
+                    # What a peer, its name or its certificate does to us is no defect of ours: no traceback for that.
+                    defect = not isinstance(error, OSError | UnicodeError)
+                    told = "OVSDB client of %s failed: %s; it starts again in %g s"
+                    LOG.error(told, self.remote, error, pause, exc_info=defect)
                     self._tell_loss(f"the client failed: {error}")
                     self._pause(pause)
                     pause = min(2 * pause, LAST_PAUSE)
