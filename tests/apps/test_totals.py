@@ -115,6 +115,7 @@ def samples(engine, reporter):
 
 def test_metrics_say_what_the_pages_say():
     engine = world().engine
+    engine.sessions[1].drift = 3
     reporter = Reporter(engine, sinks=["stdout"])
     mark = number(engine, "shop/web-app")
     reporter.reports.hear([FlowsCounted(1, 1, (entry(mark, 4, 400, EGRESS),)), punted(mark)], at(0))
@@ -130,6 +131,7 @@ def test_metrics_say_what_the_pages_say():
     assert found["portcullis_log_failing", (("sink", "stdout"),)] == 0
     (flows,) = [value for (name, _), value in found.items() if name == "portcullis_bridge_flows"]
     assert flows == engine.sessions[1].count()
+    assert [value for (name, _), value in found.items() if name == "portcullis_bridge_drift_total"] == [3]
 
 
 def test_copies_that_find_the_queue_full_are_counted_but_counters_are_not_lost():
