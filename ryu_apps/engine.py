@@ -209,6 +209,7 @@ class Engine:
                 self._stale = True
             case SwitchUp(dpid, number):
                 session = self.sessions[dpid] = Session(dpid, number)
+                self.wanted.pop(dpid, None)
                 bridge = self.bridge(dpid)
                 if bridge is not None and not self.handed_over(bridge):
                     self._stale = True
@@ -233,7 +234,11 @@ class Engine:
             return
         match fact:
             case FlowsRead(_, _, entries, meters, most_meters):
+                metered = session.metered
                 self._effects += session.read(entries, meters, most_meters)
+                if session.metered is not metered:
+                    # What is wanted depends on whether the switch has meters.
+                    self.wanted.pop(fact.dpid, None)
             case MetersRead(_, _, serial, meters):
                 session.heard_meters(serial, meters)
             case FlowsTouched():
