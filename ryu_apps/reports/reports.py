@@ -92,6 +92,8 @@ class Reports:
         self.totals.keep(reasons)
 
     def _punted(self, report: Punted, known: Known | None, now: Moment, heard: Heard) -> None:
+        if known is not None and not self._enforced_by_us(report.dpid):
+            return
         event = None
         if known is not None:
             event = event_of(report, known, self._before, learning=self.settings.learning)
@@ -103,6 +105,11 @@ class Reports:
             heard.answers.append(Answer(report.dpid, report.session, *where, told))
         if event.told:
             heard.lines += self.desk.hear(event, now)
+
+    def _enforced_by_us(self, dpid: int) -> bool:
+        """A bridge tells its copies to every controller that it is connected to; one of them logs and answers."""
+        bridge = self._engine.bridge(dpid)
+        return bridge is not None and self._engine.remotes[bridge.remote].ours
 
     # --- the page
 
