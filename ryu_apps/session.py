@@ -62,8 +62,9 @@ class Session:
     """The state of one connection. ``installed`` is what the switch holds of ours, as far as we know: flows as it has
     told them, or what was last brought there.
 
-    ``master``: the switch takes changes from us alone. ``touched``: somebody else has changed something since it was
-    read. ``resting``: it has been read for that reason a moment ago. ``watched``: the switch tells of changed flows.
+    ``master``: the switch has made us its master, and takes changes from no former one. ``touched``: somebody else has
+    changed something since it was read. ``resting``: it has been read for that reason a moment ago. ``watched``: the switch
+    tells of changed flows.
     """
 
     dpid: int
