@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from policy.flows.cookies import Kind, Reason, reason
+from policy.flows.cookies import COUNTED, Reason, reason
 from policy.flows.tables import BY_NUMBER
 from policy.flows.wire import Installed
 from policy.model import Side
 
-# Why flows exist whose packets are somebody's question.
-COUNTED = frozenset({Kind.RULE, Kind.AUDIT, Kind.DEFAULT, Kind.DROP})
 # OpenFlow 1.4, 7.3.5.2: a counter that a switch does not have is all ones; no other comes near that.
 UNKNOWN = 1 << 63
 
