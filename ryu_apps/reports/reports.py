@@ -61,9 +61,9 @@ class Reports:
             match report:
                 case Punted():
                     self._punted(report, known, now, heard)
-                case FlowsCounted(dpid, _, entries):
+                case FlowsCounted(dpid, _, entries) if self._engine.bridge(dpid) is not None:
                     self.totals.read(dpid, entries)
-                case MetersCounted(dpid, _, dropped):
+                case MetersCounted(dpid, _, dropped) if self._engine.bridge(dpid) is not None:
                     self.totals.read_meters(dpid, dropped)
         heard.lines += self.desk.due(now)
         return heard
@@ -80,6 +80,9 @@ class Reports:
             self._forget()
         elif known.compiled is not compiled or known.topology is not topology:
             self._known = Known(compiled, topology)
+        if self._known is not known:
+            # A bridge that is connected may be known again in a moment, and its counters go on then.
+            self.totals.keep_bridges(self._known.bridges.keys() | self._engine.sessions.keys())
         return self._known
 
     def _forget(self) -> None:
@@ -130,7 +133,7 @@ class Reports:
                 for drop, why in DROPS.items()
             ],
             "losses": {
-                "meters": sum(self.totals.meters.values()),
+                "meters": self.totals.gone_meters + sum(self.totals.meters.values()),
                 "limiter": suppressed,
                 "unexplained": self.unexplained,
             },
