@@ -13,11 +13,13 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ovs.db.idl
 import ovs.jsonrpc
 import ovs.poller
 import ovs.stream
+from eventlet import patcher
 from ryu.lib import hub
 
 from ryu_apps.ovsdb_facts import OvsdbFact, OvsdbLock, OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
@@ -33,6 +35,10 @@ WRITE_TIMEOUT = 10.0
 PROBE_INTERVAL = 5.0
 # Backoff after a failure of the client itself (python-ovs has its own, 1 to 8 s, for connections).
 FIRST_PAUSE, LAST_PAUSE = 1.0, 8.0
+
+# The unpatched one, for the pipe that wakes the client: eventlet's `write` lets other green threads run before it
+# writes, and what they do may end the client and close the pipe, whose number another file may have by then.
+_os: Any = patcher.original("os")
 
 Emit = Callable[[OvsdbFact], None]
 
@@ -231,16 +237,17 @@ class OvsdbClient:
             poller.timer_wait(int(1000 * left) + 1)
             poller.block()
 
-    # The pipe holds one byte exactly while _woken is set, so neither end ever blocks.
+    # The pipe holds one byte exactly while _woken is set, so neither end ever blocks; and no other green thread runs
+    # between a look at these values and what is done about them.
 
     def _wake(self) -> None:
         if not self._woken and self._wake_writer >= 0:
             self._woken = True
-            os.write(self._wake_writer, b"w")
+            _os.write(self._wake_writer, b"w")
 
     def _take_wake(self) -> None:
         if self._woken:
-            os.read(self._wake_reader, 1)
+            _os.read(self._wake_reader, 1)
             self._woken = False
 
     def _wait_for_wake(self, poller: ovs.poller.Poller) -> None:
