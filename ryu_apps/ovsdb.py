@@ -286,7 +286,8 @@ class OvsdbClient:
             self._sync_deadline = time.monotonic() + self._sync_timeout
         elif time.monotonic() >= self._sync_deadline:
             self._sync_deadline = None
-            self._tell_loss(f"no Open_vSwitch database came from the server within {self._sync_timeout:g} s")
+            missing = "whether the lock is ours" if replica.is_current() else "the rows of an Open_vSwitch database"
+            self._tell_loss(f"the server has not told {missing} within {self._sync_timeout:g} s")
             replica.force_reconnect()
 
     def _tell_snapshot(self, replica: Replica) -> None:

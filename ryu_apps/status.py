@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from policy.commands.output import clean
 from ryu_apps.engine import REFUSED, Engine
 from ryu_apps.session import Session, State
 from topology.ports import Bridge, Finding, IsolatedPort, UplinkPort, VnicPort
@@ -63,12 +64,15 @@ def _own_findings(engine: Engine) -> Iterator[Finding]:
 
 
 def troubles(engine: Engine) -> Iterator[str]:
-    """What somebody should see who only reads the log."""
+    """What somebody should see who only reads the log, a line each.
+
+    Names come from OVSDB and may hold anything: a line break, and what looks like a line of ours behind it.
+    """
     for bridge in filter(engine.handed_over, engine.topology.bridges):
         for port in bridge.isolated:
             whose = f" of vNIC {port.who}" if port.who else ""
-            yield f"bridge {bridge.name}: port {port.name}{whose} is shut: {port.reason}"
-    yield from map(str, engine.topology.findings)
+            yield clean(f"bridge {bridge.name}: port {port.name}{whose} is shut: {port.reason}")
+    yield from map(clean, map(str, engine.topology.findings))
 
 
 def _policy(engine: Engine) -> Status:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from ryu.lib import hub
 
 from policy import collector
+from policy.commands.output import clean
 from policy.flows.tables import TABLES
 from ryu_apps.engine import Engine
 from ryu_apps.facts import (
@@ -188,5 +189,6 @@ class Worker:
         hub.spawn_after(effect.seconds, self.put, effect.fact)
 
     def _secure(self, effect: SecureBridge) -> None:
-        LOG.warning("bridge %s: setting fail_mode=secure and disable-in-band=true, so that it never opens", effect.name)
+        name = clean(effect.name)
+        LOG.warning("bridge %s: setting fail_mode=secure and disable-in-band=true, so that it never opens", name)
         self.databases[effect.remote].set_bridge(effect.uuid)
