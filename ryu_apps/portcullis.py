@@ -21,6 +21,7 @@ from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
 from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_4
 
+from ryu_apps import watchdog
 from ryu_apps.checks import problem_of, tls_files
 from ryu_apps.engine import Engine, EngineSettings
 from ryu_apps.facts import GraceOver
@@ -81,6 +82,7 @@ class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
         self.watch.start()
         for client in self.worker.databases.values():
             client.start()
+        watchdog.start(self.worker)
         hub.spawn_after(cfg.CONF.portcullis.grace, self.worker.put, GraceOver())
 
     @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])

@@ -74,6 +74,8 @@ class Worker:
         self._settling = collector.Settling()
         self._queue: Any = hub.Queue()
         self._busy = False
+        # How many batches have been handled.
+        self.turns = 0
         self._changed = hub.Event()
 
     def put(self, fact: Fact | Report) -> None:
@@ -131,6 +133,7 @@ class Worker:
                     self._log_troubles()
                     self._settling.settle()
                 self._busy = False
+                self.turns += 1
                 self._changed.set()
                 self._changed = hub.Event()
                 # The queue may never run dry: the others must get their turn all the same.
