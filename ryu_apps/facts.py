@@ -85,7 +85,7 @@ class BundleRefused:
 
 @dataclass(frozen=True, slots=True)
 class ReadFailed:
-    """The flows could not be read back."""
+    """The flows, or the meters, could not be read back."""
 
     dpid: int
     session: int

@@ -74,6 +74,8 @@ class PolicyWatch:
         self._news = False
         self._replaced = False
         self._last_outcome = -math.inf
+        # When it is worth a line in the log that nothing could be loaded yet.
+        self._patience = math.inf
         self._changed = hub.Event()
         self._wake = hub.Event()
         self._asked: list[hub.Event] = []
@@ -117,8 +119,12 @@ class PolicyWatch:
     def _settled_load(self) -> tuple[Loaded, list[hub.Event]]:
         """What the files say, when nothing has changed while they were read; and who asked for it."""
         asked: list[hub.Event] = []
+        # Who only asks, and has changed nothing, must not keep us reading; nor who goes on changing.
+        quiet = QUICK if self._news else SETTLE
+        self._patience = time.monotonic() + RESTLESS
         while True:
-            self._settle()
+            self._settle(quiet)
+            quiet = SETTLE
             asked, self._asked = asked + self._asked, []
             self._wake.clear()
             outcome = self._load()
@@ -137,14 +143,13 @@ class PolicyWatch:
             self._read_now()
         return False
 
-    def _settle(self) -> None:
-        """Wait until nobody writes and no change has come for a short moment."""
-        patience = time.monotonic() + RESTLESS
+    def _settle(self, quiet: float) -> None:
+        """Wait until nobody writes and no change has come for ``quiet`` seconds."""
         while True:
             self._watch_all()
             self._changed.clear()
-            if time.monotonic() > patience:
-                patience = math.inf
+            if time.monotonic() > self._patience:
+                self._patience = math.inf
                 busy = ", ".join(self.writing) or "no file for long"
                 LOG.warning("%s keeps changing and is not loaded meanwhile; being written: %s", self.path, busy)
             if self._writing:
@@ -152,8 +157,7 @@ class PolicyWatch:
                 # A writer may tell a thousand times a second.
                 hub.sleep(SETTLE / 10)
                 continue
-            # Who only asks, and has changed nothing, must not keep us reading.
-            hub.sleep(QUICK if self._news else SETTLE)
+            hub.sleep(quiet)
             if self._changed.is_set():
                 continue
             # In a real thread, as there may be many processes.
