@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from ryu_apps.ovsdb_facts import OvsdbSnapshot
 from ryu_apps.status import troubles
 from tests.apps.shops import APP, ETH, ONE, PORTS, A, a, waiting
 from tests.apps.worlds import World
@@ -67,10 +68,11 @@ def test_what_has_connected_once_stays_ours():
     world.run()
     world.disconnect(1)
     # Somebody opens it, and OVSDB does not know its datapath id just then.
-    world.servers[A] = replace(opened(world.servers[A]))
-    forgetful = {u: replace(row, datapath_id=None) for u, row in world.servers[A].bridges.items()}
-    world.lose(A)
-    world.snapshot(replace(world.servers[A], bridges=forgetful))
+    there = opened(world.servers[A])
+    forgetful = {u: replace(row, datapath_id=None) for u, row in there.bridges.items()}
+    world.servers[A] = replace(there, bridges=forgetful)
+    assert modes(world) == {"br0": None, "br-lab": None}
+    world.facts.append(OvsdbSnapshot(A, world.servers[A]))
     world.run()
     assert modes(world) == {"br0": "secure", "br-lab": None}
     assert "bridge br0 " in waiting(world) and "br-lab" not in waiting(world)

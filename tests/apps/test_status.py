@@ -1,6 +1,7 @@
 """What the status says in every state; and that it never says "enforced" while something is missing."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,7 @@ from ryu_apps.status import status_of, troubles
 from tests.apps.shops import APP, DB, ETH, ONE, OTHER, PORTS, WEB, A, B, a, b, shop
 from tests.apps.worlds import World
 from tests.topology.builders import MAC_1, P, vnic
+from topology.ports import Finding, Topology
 
 BAD = ONE.replace("tcp/8080", "tcp/nonsense")
 TRUSTED = ONE.replace("db:  {labels", "db:  {trusted: true, labels")
@@ -238,6 +240,9 @@ def test_names_forge_no_line_of_the_log():
     assert any("tap\\n2026-11-27 ALARM\\x1b[2J\\u202e" in line for line in told)
     # Programs get names as they are.
     assert evil in by_port(world)
+    topology = Topology((), (Finding("x", f"hv1/br0/{evil}", "is odd"),))
+    (line,) = troubles(SimpleNamespace(topology=topology, handed_over=bool))
+    assert line.isprintable() and line.endswith("\\u202e: is odd")
 
 
 def test_bridges_with_one_datapath_id_are_nobodys():
