@@ -6,6 +6,7 @@ from unittest.mock import patch
 import pytest
 
 from policy.flows.cookies import Kind
+from policy.flows.meters import HIGHEST_METER
 from ryu_apps.engine import CAPACITY
 from ryu_apps.facts import (
     BundleDone,
@@ -265,3 +266,19 @@ def test_one_iface_id_on_two_hosts_in_two_scopes_is_shut_on_both_until_one_goes(
         world.check_settled()
         codes = {entry["port"]: entry["code"] for entry in world.status()["vnics"] if entry["state"] == "isolated"}
         assert {port for port, code in codes.items() if code == "several-scopes"} == shut
+
+
+@pytest.mark.parametrize("before,after", [(0, HIGHEST_METER), (HIGHEST_METER, 0)])
+def test_a_bridge_that_comes_back_with_or_without_meters_gets_what_it_can_do(before, after):
+    world = World()
+    world.policy(ONE)
+    world.snapshot(a(*PORTS))
+    world.connect(1, most_meters=before)
+    world.run()
+    world.disconnect(1)
+    world.run()
+    switch = world.connect(1, most_meters=after, flows={}, meters={})
+    world.run()
+    assert bool(switch.meters) is bool(after)
+    assert world.holds_wanted(1)
+    world.check_settled()
