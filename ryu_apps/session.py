@@ -43,7 +43,9 @@ from ryu_apps.facts import (
 ANSWER_SECONDS = 30.0
 # Pauses before the next try after a refusal.
 FIRST_PAUSE, LAST_PAUSE = 1.0, 30.0
-# Seconds between two looks at flows that somebody else keeps changing, and between two where the switch does not tell.
+# Flows that somebody else keeps changing are looked at at once, but only so many times within so many seconds; and
+# after so many where the switch does not tell.
+LOOKS = 5
 REST, LOOK_AGAIN = 1.0, 60.0
 # Seconds between two looks at meters, of which no switch tells: they are few and short.
 LOOK_AT_METERS = 5.0
@@ -63,7 +65,7 @@ class Session:
     told them, or what was last brought there.
 
     ``master``: the switch has made us its master, and takes changes from no former one. ``touched``: somebody else has
-    changed something since it was read. ``resting``: it has been read for that reason a moment ago. ``watched``: the
+    changed something since it was read. ``looks``: how often it has been read for that reason lately. ``watched``: the
     switch tells of changed flows. ``metering``: a look at its meters is due.
     """
 
@@ -88,7 +90,7 @@ class Session:
     drift: int = 0
     master: bool = False
     touched: bool = False
-    resting: bool = False
+    looks: int = 0
     watched: bool = True
     metering: bool = False
 
@@ -160,9 +162,10 @@ class Session:
             self.state = State.CLAIMING
             self.serial += 1
             return [ClaimBridge(self.dpid, self.number), self._due("answer", ANSWER_SECONDS)]
-        if self.touched and not self.resting:
-            self.resting = True
-            return [*self.begin(), Later(REST, Due(self.dpid, self.number, "rest", 0))]
+        if self.touched and self.looks < LOOKS:
+            self.looks += 1
+            rest = [Later(REST, Due(self.dpid, self.number, "rest", 0))] if self.looks == 1 else []
+            return [*self.begin(), *rest]
         return []
 
     def role(self, master: bool) -> list[Effect]:
@@ -290,7 +293,7 @@ class Session:
     def due(self, what: str, serial: int) -> list[Effect]:
         """A time has come that was asked for; most have been overtaken by an answer."""
         if what == "rest":
-            self.resting = False
+            self.looks = 0
             return []
         if what == "meters":
             self.metering = False
