@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from ryu.lib import hub
 
 from policy import collector
+from policy.commands.output import clean
 from policy.flows.learning import is_about_claims
 from policy.flows.tables import TABLES
 from ryu_apps.engine import Engine
@@ -42,6 +43,7 @@ from ryu_apps.facts import (
 )
 from ryu_apps.ovsdb import OvsdbClient
 from ryu_apps.reports.reporter import Reporter
+from ryu_apps.settling import Settling
 from ryu_apps.status import Status, status_of, troubles
 from ryu_apps.switches.switches import Switches
 from topology.ports import Finding, Topology
@@ -76,13 +78,15 @@ class Worker:
         self.switches = Switches(self.put)
         self.databases: Mapping[str, OvsdbClient] = {}
         self._status: Status | None = None
-        self._looked_at: tuple[Topology, tuple[Finding, ...]] = Topology(), ()
+        self._looked_at: tuple[Topology, object, tuple[Finding, ...]] = Topology(), None, ()
         self._logged: frozenset[str] = frozenset()
         self._copies = 0
         self.copies_lost = 0
-        self._settling = collector.Settling()
+        self._settling = Settling()
         self._queue: Any = hub.Queue()
         self._busy = False
+        # How many batches have been handled.
+        self.turns = 0
         self._changed = hub.Event()
 
     def put(self, fact: Fact | Report) -> None:
@@ -156,6 +160,7 @@ class Worker:
                     self._log_troubles()
                     self._settling.settle()
                 self._busy = False
+                self.turns += 1
                 self._changed.set()
                 self._changed = hub.Event()
                 # The queue may never run dry: the others must get their turn all the same.
@@ -165,11 +170,12 @@ class Worker:
 
     def _log_troubles(self) -> None:
         """What is shut or contradictory is a line in the log when that begins, and when it ends."""
-        looked_at = self.engine.topology, self.engine.learner.findings()
-        if looked_at[0] is self._looked_at[0] and looked_at[1] == self._looked_at[1]:
+        engine = self.engine
+        looked_at = engine.topology, engine.met, engine.learner.findings()
+        if looked_at[0] is self._looked_at[0] and looked_at[1:] == self._looked_at[1:]:
             return
         self._looked_at = looked_at
-        now = frozenset(troubles(*looked_at))
+        now = frozenset(troubles(engine))
         for trouble in sorted(now - self._logged):
             LOG.warning("%s", trouble)
         for trouble in sorted(self._logged - now):
@@ -216,5 +222,6 @@ class Worker:
         hub.spawn_after(effect.seconds, self.put, effect.fact)
 
     def _secure(self, effect: SecureBridge) -> None:
-        LOG.warning("bridge %s: setting fail_mode=secure and disable-in-band=true, so that it never opens", effect.name)
+        name = clean(effect.name)
+        LOG.warning("bridge %s: setting fail_mode=secure and disable-in-band=true, so that it never opens", name)
         self.databases[effect.remote].set_bridge(effect.uuid)

@@ -1,9 +1,10 @@
 """Meters: how many packets a second of a kind one vNIC may send, declared once. The datapath enforces them.
 
-A meter belongs to a kind and a vNIC; its number follows from the two. Open vSwitch's kernel datapath has 200,000
-meters (``DP_METER_NUM_MAX`` of the kernel's ``net/openvswitch/meter.h``), its userspace datapath 2**18. That is enough
-for three kinds with a number for each vNIC that there can be. Of the kinds after these a vNIC has the meter of its slot
-(`topology.zones.slot_of`), which is its own unless the switch has more vNICs than slots.
+A meter belongs to a kind and a vNIC; its number follows from the two. Open vSwitch takes no number above that of the
+meters that its datapath may have: 2**18 in userspace (``MAX_METERS`` of ``lib/dpif-netdev.c``); in Linux 200,000, or as
+many as take some 3 % of a small memory (``DP_METER_NUM_MAX`` and ``ovs_meters_init`` of ``net/openvswitch/meter.c``).
+That is enough for three kinds with a number for each vNIC that there can be. Of the kinds after these a vNIC has the
+meter of its slot (`topology.zones.slot_of`), which is its own unless the switch has more vNICs than slots.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from policy.model import Limits
-from topology.zones import SLOTS, slot_of
+from topology.zones import MAX_ZONE, SLOTS, slot_of
 
 
 class MeterKind(enum.IntEnum):
@@ -67,12 +68,17 @@ def meter_number(kind: MeterKind, vnic: int) -> int:
 HIGHEST_METER = meter_number(max(MeterKind), SLOTS)
 
 
+# The highest number that a meter of ours can have.
+HIGHEST_METER = meter_number(max(MeterKind), MAX_ZONE)
+
+
 def meter_text(number: int) -> str:
-    """A meter's number in words."""
+    """A meter's number in words; the number alone if no meter of ours can have it."""
     kind, rest = number >> 16, number & 0xFFFF
     if kind < _FIRST_OF_SLOTS:
-        return f"{MeterKind(kind).label}:{rest}"
-    return f"{MeterKind(_FIRST_OF_SLOTS + rest // _SLOT_NUMBERS).label}:{rest % _SLOT_NUMBERS}"
+        return f"{MeterKind(kind).label}:{rest}" if rest <= MAX_ZONE else str(number)
+    kind, rest = _FIRST_OF_SLOTS + rest // _SLOT_NUMBERS, rest % _SLOT_NUMBERS
+    return f"{MeterKind(kind).label}:{rest}" if number <= HIGHEST_METER else str(number)
 
 
 def vnic_meters(vnic: int, limits: Limits) -> Iterator[Meter]:

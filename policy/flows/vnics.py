@@ -21,6 +21,7 @@ from policy.flows.flow import (
     match,
     prefix_conditions,
 )
+from policy.flows.icmpv6 import NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 from policy.flows.learning import asking_flow, learning_flows
 from policy.flows.meters import MeterKind, meter_number
 from policy.flows.plumbing import ADDRESSED, role_flows
@@ -30,8 +31,6 @@ from policy.model import ICMPV6
 from topology.addresses import Prefix, link_local_of, mac_number
 from topology.learned import Source, stated
 from topology.ports import IsolatedPort, VnicPort
-
-NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 135, 136
 
 
 def zone_of(port: VnicPort) -> int:

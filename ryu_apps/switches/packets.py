@@ -21,6 +21,9 @@ def answer(line: Line, effect: Answer) -> None:
 
 
 def _send(line: Line, actions: bytes, frame: bytes) -> None:
+    """A switch that does not read is sent none: its guests take a rejected packet for a lost one."""
+    if line.clogged:
+        return
     head = struct.pack("!IIH6x", openflow.NO_BUFFER, ofp.OFPP_CONTROLLER, len(actions))
     body = head + actions + frame
     header = struct.pack("!BBHI", openflow.VERSION, ofp.OFPT_PACKET_OUT, 8 + len(body), line.xid())

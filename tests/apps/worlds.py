@@ -354,7 +354,7 @@ class World:
         # What was learned counts as soon as the engine knows it, before OVSDB has told it back.
         told = {remote: self._as_learned(database) for remote, database in self.told.items()}
         learn = sources_of(self.engine.settings.learning.learn)
-        topology = resolve(told, document.inventory, UPLINKS, self.engine.settings.bridges, learn)
+        topology = resolve(told, document.inventory, UPLINKS, self.engine.settings.looked_at, learn)
         # Ports that the switch does not take are the engine's own knowledge; there are tests for them alone.
         refused = {uuid for _, uuid in self.engine.refused}
         topology = replace(
@@ -376,7 +376,7 @@ class World:
 
     def check_enforced(self):
         """Every managed bridge holds what it must, and nothing is on its way."""
-        for bridge in self.engine.topology.bridges:
+        for bridge in filter(self.engine.handed_over, self.engine.topology.bridges):
             switch = self.switches[bridge.dpid]
             assert switch.session is not None or self._waits(SwitchDown, bridge.dpid)
             assert self.holds_wanted(bridge.dpid)
