@@ -68,10 +68,6 @@ def meter_number(kind: MeterKind, vnic: int) -> int:
 HIGHEST_METER = meter_number(max(MeterKind), SLOTS)
 
 
-# The highest number that a meter of ours can have.
-HIGHEST_METER = meter_number(max(MeterKind), MAX_ZONE)
-
-
 def meter_text(number: int) -> str:
     """A meter's number in words; the number alone if no meter of ours can have it."""
     kind, rest = number >> 16, number & 0xFFFF

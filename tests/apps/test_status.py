@@ -7,6 +7,8 @@ import pytest
 
 from ryu_apps.engine import Engine, EngineSettings
 from ryu_apps.facts import GraceOver
+from ryu_apps.learn_settings import LearnSettings
+from ryu_apps.learner import Learner
 from ryu_apps.status import status_of, troubles
 from tests.apps.shops import APP, DB, ETH, ONE, OTHER, PORTS, WEB, A, B, a, b, shop
 from tests.apps.worlds import World
@@ -242,7 +244,7 @@ def test_names_forge_no_line_of_the_log():
     # Programs get names as they are.
     assert evil in by_port(world)
     topology = Topology((), (Finding("x", f"hv1/br0/{evil}", "is odd"),))
-    (line,) = troubles(SimpleNamespace(topology=topology, handed_over=bool))
+    (line,) = troubles(SimpleNamespace(topology=topology, handed_over=bool, learner=Learner(LearnSettings())))
     assert line.isprintable() and line.endswith("\\u202e: is odd")
 
 
