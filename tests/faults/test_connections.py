@@ -14,7 +14,7 @@ from tests.faults.traffic import traffic
 from tests.faults.waiting import told, waits_for
 from tests.live.shop import FILES, Shop
 
-CUTS = 30 if LONG else 3
+CUTS = 30 if LONG else 2
 BREAKS = 5 if LONG else 1
 STALL = 15.0 if LONG else 2.0
 
