@@ -15,6 +15,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,17 +28,17 @@ from bench.chart import draw
 from bench.goals import judge
 from bench.ovn_peer import Ovn
 from bench.ovsdb import OvsdbError
-from bench.peer import Bridge, Peer, TrafficError
+from bench.peer import Bridge, Controlled, Peer, TrafficError
 from bench.portcullis_peer import Portcullis
 from bench.table import goals_table, inserted, markdown, tables
-from bench.workload import workload
+from bench.workload import Workload, workload
 from mininet_scenarios.lab import Lab
 from mininet_scenarios.lab.controller import ControllerError
 from mininet_scenarios.lab.shell import CommandError, run
 
 FILE_WIDTH = 130
 FAILURE_LENGTH = 500
-PEERS: dict[str, type[Peer]] = {peer.name: peer for peer in (Bridge, Ovn, Portcullis)}
+PEERS: dict[str, Callable[[Lab, Workload], Peer]] = {peer.name: peer for peer in (Bridge, Ovn, Portcullis)}
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _controlled(peer: Peer, form: Form) -> dict[str, Any]:
     found: dict[str, Any] = {"cold": control.cold(peer), "flows": peer.flows()}
     control.start_steady(peer)
     found["changes"] = control.changes(peer, form.changes)
-    if peer.controls:
+    if isinstance(peer, Controlled):
         found["cuts"] = control.cuts(peer, form.cuts)
         found["idle"] = control.idle(peer)
         found["memory"] = peer.peak_memory()

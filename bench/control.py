@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.figures import summary
-from bench.peer import PATIENCE, PROBE_PORT, STEADY_PORT, Peer, now, seconds_between, threads_seconds
+from bench.peer import PATIENCE, PROBE_PORT, STEADY_PORT, Controlled, Peer, now, seconds_between, threads_seconds
 from bench.workload import LEFT, RIGHT, SECOND_ADDRESS, THIRD
 from mininet_scenarios.lab.controller import ControllerError
 
@@ -43,7 +43,7 @@ def cold(peer: Peer) -> dict[str, Any]:
         "ports to enforced": seconds_between(began, bound),
         "ports processor": _used(peer, before),
     }
-    if not peer.controls:
+    if not isinstance(peer, Controlled):
         return result
     # Processes that stay (OVN's databases) are counted from here, new ones from their start.
     before = peer.processor_times()
@@ -111,7 +111,7 @@ def changes(peer: Peer, repetitions: int) -> dict[str, Any]:
     kinds: dict[str, tuple[str, Callable[[bool], None]]] = {
         "port": ("probe", lambda present: peer.plug_third() if present else peer.unplug_third()),
     }
-    if peer.controls:
+    if isinstance(peer, Controlled):
         kinds = {
             "rule": ("probe", peer.set_rule),
             "member": ("probe", peer.set_member),
@@ -144,7 +144,7 @@ def _opens(peer: Peer, stream: str, change: Callable[[bool], None]) -> float:
     return seconds_between(began, _first(peer, stream, began))
 
 
-def cuts(peer: Peer, repetitions: int) -> dict[str, list[float | None]]:
+def cuts(peer: Controlled, repetitions: int) -> dict[str, list[float | None]]:
     """How long after its rule is gone a connection still carries packets, in seconds; None: it is never cut."""
     found: dict[str, list[float | None]] = {"tcp": [], "udp": [], "push": []}
     right, third = peer.players[RIGHT], peer.players[THIRD]
@@ -176,7 +176,7 @@ def cuts(peer: Peer, repetitions: int) -> dict[str, list[float | None]]:
     return found
 
 
-def restarts(peer: Peer, repetitions: int) -> list[dict[str, Any]]:
+def restarts(peer: Controlled, repetitions: int) -> list[dict[str, Any]]:
     """The control plane is killed (-9) and started: what the steady stream lost, and how long until all was said to be
     in force again, in seconds."""
     found = []
@@ -193,7 +193,7 @@ def restarts(peer: Peer, repetitions: int) -> list[dict[str, Any]]:
     return found
 
 
-def idle(peer: Peer) -> float:
+def idle(peer: Controlled) -> float:
     """Processor time of the control plane when nothing happens: seconds per second."""
     before = sum(map(threads_seconds, peer.pids()))
     time.sleep(IDLE)

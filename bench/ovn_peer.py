@@ -13,7 +13,7 @@ from os import kill
 from pathlib import Path
 
 from bench.as_ovn import Command, addresses, allow, batch, everything, forbid, port_group
-from bench.peer import PATIENCE, Peer
+from bench.peer import PATIENCE, Controlled
 from bench.workload import PROBERS, SECOND_ADDRESS, THIRD, Workload
 from mininet_scenarios.lab import Lab
 from mininet_scenarios.lab.ovs import end_process
@@ -25,7 +25,7 @@ LEAST_WAIT_MS, WAIT_MS_PER_VNIC = 1000, 15
 TOOLS = ("ovn-northd", "ovn-controller", "ovn-nbctl")
 
 
-class Ovn(Peer):
+class Ovn(Controlled):
     """ovn-central and ovn-host on the private switch."""
 
     name = "ovn"

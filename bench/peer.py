@@ -1,7 +1,7 @@
 """What is compared, seen from the measurements: a bridge with vNICs, a control plane, and changes one can ask for.
 
 `Peer` holds what all have in common: a private Open vSwitch, dummy ports for the mass and three guests with traffic.
-`Bridge` is a plain learning switch, the yardstick of the data plane.
+`Bridge` is a plain learning switch, the yardstick of the data plane; `Controlled` is what has a control plane.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,12 +73,10 @@ class Player:
             self._process.communicate(timeout=5)
 
 
-class Peer:
-    """One of those compared. A subclass brings the control plane; the order of calls is that of `compare.py`."""
+class Peer(ABC):
+    """One of those compared: a switch with vNICs. The order of calls is that of `compare.py`."""
 
     name = "peer"
-    # What a peer that controls nothing cannot be asked.
-    controls = True
 
     def __init__(self, lab: Lab, work: Workload) -> None:
         self.lab = lab
@@ -86,49 +85,17 @@ class Peer:
         self.players: dict[str, Player] = {}
         self.database = Ovsdb(self.ovs.db_socket)
 
-    # The control plane, for subclasses.
-
+    @abstractmethod
     def prepare(self) -> None:
         """Make the bridge and start the control plane with the whole workload, while no vNIC is there yet."""
-        raise NotImplementedError
 
+    @abstractmethod
     def wait_all(self) -> None:
         """Wait until the control plane says that all vNICs are enforced."""
-        raise NotImplementedError
 
-    def confirm(self) -> None:
-        """Wait until the last change is in force, as the control plane tells it."""
-        raise NotImplementedError
-
-    def set_rule(self, present: bool) -> None:
-        """Put the probe rules into force, or out of it."""
-        raise NotImplementedError
-
-    def set_member(self, present: bool) -> None:
-        """Let *third* be a member of the group of probers, or not."""
-        raise NotImplementedError
-
-    def set_address(self, present: bool) -> None:
-        """Let *third* use its second address, or not."""
-        raise NotImplementedError
-
-    def kill(self) -> None:
-        """The control plane dies without a chance to say anything."""
-        raise NotImplementedError
-
-    def start(self) -> None:
-        """The control plane starts (again); does not wait."""
-        raise NotImplementedError
-
-    def forget(self) -> None:
-        """Stop the control plane and take its flows away: the next start is a cold one."""
-        raise NotImplementedError
-
+    @abstractmethod
     def pids(self) -> list[int]:
         """The processes of the control plane."""
-        raise NotImplementedError
-
-    # What is the same for all.
 
     @property
     def bridge(self) -> str:
@@ -214,7 +181,6 @@ class Bridge(Peer):
     """A learning switch that controls nothing."""
 
     name = "bridge"
-    controls = False
 
     def prepare(self) -> None:
         """A bridge with one flow."""
@@ -224,12 +190,41 @@ class Bridge(Peer):
     def wait_all(self) -> None:
         """Ports of the switch forward as soon as they are there."""
 
-    def confirm(self) -> None:
-        """Nothing to wait for."""
-
     def pids(self) -> list[int]:
         """No control plane."""
         return []
+
+
+class Controlled(Peer):
+    """A peer with a control plane that can be asked for changes, and that can die."""
+
+    @abstractmethod
+    def confirm(self) -> None:
+        """Wait until the last change is in force, as the control plane tells it."""
+
+    @abstractmethod
+    def set_rule(self, present: bool) -> None:
+        """Put the probe rules into force, or out of it."""
+
+    @abstractmethod
+    def set_member(self, present: bool) -> None:
+        """Let *third* be a member of the group of probers, or not."""
+
+    @abstractmethod
+    def set_address(self, present: bool) -> None:
+        """Let *third* use its second address, or not."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """The control plane dies without a chance to say anything."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """The control plane starts (again); does not wait."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Stop the control plane and take its flows away: the next start is a cold one."""
 
 
 def process_seconds(pid: int) -> float:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bench.as_policy import OTHER_LABELS, PROBE_FILE, PROBER_LABELS, files, probe_file
-from bench.peer import PATIENCE, Peer
+from bench.peer import PATIENCE, Controlled
 from bench.workload import SECOND_ADDRESS, THIRD, Vm, Workload
 from mininet_scenarios.lab import Lab, write_policy
 from mininet_scenarios.lab.controller import Status
 
 
-class Portcullis(Peer):
+class Portcullis(Controlled):
     """The project as it is in this checkout."""
 
     name = "portcullis"

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from policy.errors import Problem
 from policy.flows.flow import Flow
 from policy.flows.meters import Meter
+from policy.flows.packet_in import Copy
 from policy.flows.wire import Installed
-from policy.model import Document, Side
+from policy.model import Document
 from ryu_apps.ovsdb_facts import OvsdbFact
 
 
@@ -160,26 +161,11 @@ class GraceOver:
 
 @dataclass(frozen=True, slots=True)
 class Punted:
-    """A copy of a packet that a flow has decided about and that is to be told or answered.
-
-    ``cookie`` is the flow's, ``side`` the side that decided, ``reply`` true if the packet goes against the direction of
-    its connection. ``src_vnic`` and ``dst_vnic`` are the conntrack zones of
-    the firewalled vNIC that has sent the packet and of the one that is to receive it; 0: none, or not found out yet.
-    ``vlan`` is the network, ``in_port`` the OpenFlow port by which the packet came in, ``uplink`` the number of the
-    uplink if that is one (else 0). ``frame`` has no VLAN tag.
-    """
+    """A copy of a packet that a flow has decided about and that is to be told or answered."""
 
     dpid: int
     session: int
-    cookie: int
-    side: Side
-    reply: bool
-    src_vnic: int
-    dst_vnic: int
-    vlan: int
-    in_port: int
-    uplink: int
-    frame: bytes
+    copy: Copy
 
 
 @dataclass(frozen=True, slots=True)

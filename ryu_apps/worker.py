@@ -37,7 +37,7 @@ from ryu_apps.facts import (
 from ryu_apps.ovsdb import OvsdbClient
 from ryu_apps.reports.reporter import Reporter
 from ryu_apps.status import Status, status_of, troubles
-from ryu_apps.switches import Switches
+from ryu_apps.switches.switches import Switches
 from topology.ports import Topology
 
 LOG = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 
 from policy.flows.meters import Meter
-from policy.flows.wire import VERSION, WireError
+from policy.flows.openflow import VERSION, WireError
 
 METER_MOD = 29
 ADD, MODIFY, DELETE = 0, 1, 2

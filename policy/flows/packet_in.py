@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from policy.flows import fields as f
 from policy.flows.cookies import Kind, cookie
 from policy.flows.fields import Field
-from policy.flows.wire import WireError
+from policy.flows.openflow import WireError
 from policy.model import Side
 
 PACKET_IN = 10
@@ -22,10 +22,13 @@ _HEAD = 24
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """``cookie`` is that of the flow that decided, ``side`` the side that did; ``reply`` tells that the packet goes
-    against the direction of its connection. Both mean something for rules only.
+    """A packet, and what the pipeline knew of it.
 
-    ``src_vnic`` and ``dst_vnic`` are numbers of vNICs, ``uplink`` is that of an uplink (0: none). ``frame`` has no tag.
+    ``cookie`` is that of the flow that decided, ``side`` the side that did; ``reply`` tells that the packet goes
+    against the direction of its connection. Both mean something for rules only. ``src_vnic`` and ``dst_vnic`` are the
+    conntrack zones of the firewalled vNIC that has sent the packet and of the one that is to receive it; 0: none, or
+    not found out yet. ``vlan`` is the network, ``in_port`` the OpenFlow port by which the packet came in, ``uplink``
+    the number of the uplink if that is one (else 0). ``frame`` has no VLAN tag.
     """
 
     cookie: int

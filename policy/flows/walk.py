@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from policy.flows import fields as f
+from policy.flows.action_wire import LEARN_PRIORITY
 from policy.flows.cookies import Reason, reason
 from policy.flows.flow import (
     Action,
@@ -41,7 +42,6 @@ from policy.flows.flow import (
 from policy.flows.packet import Packet, headers, with_headers
 from policy.flows.tables import TABLES
 from policy.flows.tracker import CT_FIELDS, Tracker
-from policy.flows.wire import LEARN_PRIORITY
 
 # The switch gives up on a packet that is looked up more often than this, from one conntrack visit to the next.
 MOST_RESUBMITS = 4096

@@ -72,8 +72,8 @@ def event_of(fact: Punted, known: Known, before: Known | None = None, *, learnin
     ``before`` is what was known before the last change: the switch may still have held a rule that is gone.
     ``learning``: the controller's own audit mode lets through what no rule allows.
     """
-    why = reason(fact.cookie)
-    frame = read(fact.frame)
+    why = reason(fact.copy.cookie)
+    frame = read(fact.copy.frame)
     if why is None or frame is None:
         return None
     if why.kind is Kind.DROP:
@@ -96,15 +96,15 @@ def _decided(
     fact: Punted, why: Reason, frame: Frame, known: Known, entry: NumberedRule | None, revision: str, *, learning: bool
 ) -> Event | None:
     """A rule's verdict, or what became of a packet that no rule has decided."""
-    side = fact.side
+    side = fact.copy.side
     if frame.ip is None:
         return None
     # The vNIC that opened the connection sends its packets and gets its answers; the other one the other way round.
-    decided_by = fact.dst_vnic if fact.reply is (side is Side.EGRESS) else fact.src_vnic
+    decided_by = fact.copy.dst_vnic if fact.copy.reply is (side is Side.EGRESS) else fact.copy.src_vnic
     port = known.in_zone(fact.dpid, decided_by)
-    connection = connection_of(frame.ip, reply=fact.reply)
+    connection = connection_of(frame.ip, reply=fact.copy.reply)
     peer = connection.destination if side is Side.EGRESS else connection.source
-    scope = port.vnic.scope if port is not None else known.scope_of_vlan(fact.vlan)
+    scope = port.vnic.scope if port is not None else known.scope_of_vlan(fact.copy.vlan)
     peer_vnic = known.owner(scope, peer)
     verdict = entry.rule.verdict if entry is not None else Verdict.DENY
     policy, rule = (entry.policy, entry.rule) if entry is not None else (None, None)
@@ -136,8 +136,8 @@ def _decided(
 
 def _drop(fact: Punted, why: Reason, frame: Frame, known: Known) -> Event:
     """A refusal outside the policy; what was forged is named where the reason for it is just that."""
-    name, sender = known.at_port(fact.dpid, fact.in_port)
-    port = known.in_zone(fact.dpid, fact.src_vnic or fact.dst_vnic) or sender
+    name, sender = known.at_port(fact.dpid, fact.copy.in_port)
+    port = known.in_zone(fact.dpid, fact.copy.src_vnic or fact.copy.dst_vnic) or sender
     connection = connection_of(frame.ip, reply=False) if frame.ip is not None else None
     drop = Drop(why.number)
     fields: dict[str, object] = {
@@ -157,7 +157,7 @@ def _drop(fact: Punted, why: Reason, frame: Frame, known: Known) -> Event:
         "revision": known.revision,
     }
     # Where no vNIC is known, a port that nobody has must not hide what comes by another.
-    who = port.vnic.id if port is not None else fact.in_port
+    who = port.vnic.id if port is not None else fact.copy.in_port
     return Event(DROP, why, (fact.dpid, who, why), True, False, True, tuple(fields.items()))
 
 
@@ -183,7 +183,7 @@ def _where(fact: Punted, known: Known, port: VnicPort | None) -> dict[str, objec
         "vnic": vnic.name if vnic is not None else None,
         "vm": vnic.vm if vnic is not None else None,
         "tenant": vnic.tenant if vnic is not None else None,
-        "vlan": fact.vlan,
+        "vlan": fact.copy.vlan,
     }
 
 

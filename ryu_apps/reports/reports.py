@@ -98,8 +98,9 @@ class Reports:
         if event is None:
             self.unexplained += 1
             return
-        if event.rejected and (told := answer(report.frame)) is not None:
-            heard.answers.append(Answer(report.dpid, report.session, report.in_port, report.uplink, report.vlan, told))
+        if event.rejected and (told := answer(report.copy.frame)) is not None:
+            where = report.copy.in_port, report.copy.uplink, report.copy.vlan
+            heard.answers.append(Answer(report.dpid, report.session, *where, told))
         if event.told:
             heard.lines += self.desk.hear(event, now)
 

@@ -3,6 +3,7 @@
 from scapy.layers.inet import IP, TCP, Ether
 
 from policy.flows.cookies import Drop, Kind, cookie
+from policy.flows.packet_in import Copy
 from policy.flows.wire import Installed
 from policy.model import Side
 from ryu_apps.facts import Punted
@@ -80,7 +81,7 @@ def punted(why, frame=None, side=Side.EGRESS, reply=False, source=101, target=0,
     mark = cookie(Kind.DROP, why) if isinstance(why, Drop) else why
     data = tcp() if frame is None else frame
     uplink = more.get("uplink", 0)
-    return Punted(more.get("dpid", 1), 1, mark, side, reply, source, target, 0, port, uplink, data)
+    return Punted(more.get("dpid", 1), 1, Copy(mark, side, reply, source, target, 0, port, uplink, data))
 
 
 def entry(mark, packets, octets, table=17, match=b"m", priority=7):

@@ -8,11 +8,12 @@ import pytest
 from policy.flows import wire
 from policy.flows.cookies import Kind, cookie
 from policy.flows.flow import Flow, Output
+from policy.flows.match_wire import encode_match
 from policy.flows.meters import Meter
 from policy.flows.tables import TABLES
 from ryu_apps.facts import FlowsTouched, ReadFlows, Unwatched
-from ryu_apps.flow_monitor import request, touches_ours
 from ryu_apps.session import LOOK_AGAIN, LOOK_AT_METERS, REST
+from ryu_apps.switches.flow_monitor import request, touches_ours
 from tests.apps.reporting import PORTS
 from tests.apps.shops import OTHER, a, flows_of, shop, waiting
 from tests.apps.worlds import World
@@ -21,7 +22,7 @@ OPENER = Flow(TABLES["CLASSIFY"], 65535, (), (Output(2),), 0x1)
 
 
 def installed(flow, **more):
-    told = wire.Installed(flow.table.number, flow.priority, flow.cookie, wire.encode_match(flow.match), flow, 0, 0)
+    told = wire.Installed(flow.table.number, flow.priority, flow.cookie, encode_match(flow.match), flow, 0, 0)
     return replace(told, **more)
 
 
@@ -137,7 +138,7 @@ def test_a_bridge_is_not_read_again_without_need():
 
 
 def update(event, table=0, number=0):
-    return struct.pack("!HHBBHHH4xQ", 24 + 8, event, table, 0, 0, 0, 1, number) + wire.encode_match(())
+    return struct.pack("!HHBBHHH4xQ", 24 + 8, event, table, 0, 0, 0, 1, number) + encode_match(())
 
 
 ABBREV = struct.pack("!HHI", 8, 4, 77)

@@ -146,7 +146,7 @@ SCOPES = ("{green: {vlan: 10}, grey: {vlan: 20, scope: lab}}", "{green: {vlan: 1
           "{green: {vlan: 10, scope: aa}, grey: {vlan: 20, scope: lab}}")  # fmt: skip
 GROUPS = {
     "web": ("match: role == web", "match: 'role in (web, app)'", "vms: web"),
-    "app": ("match: role == app", "any_of: [web, {vms: db}]", "match: not has(role)"),
+    "app": ("match: role == app", "any_of: [web, nets, {vms: db}]", "match: not has(role)"),
     "nets": ("cidrs: [10.0.0.0/24]", "cidrs: [10.0.0.0/16, 224.0.0.0/8], except: [10.0.0.0/30]",
              'cidrs: [10.0.0.1, "2001:db8::/64"]'),
     "many": ("cidrs: [0.0.0.0/0], except: [10.0.0.0/8]", 'cidrs: ["ff02::/16", 224.0.0.251]', "match: all()"),
@@ -226,14 +226,20 @@ def rows(remote, wanted):
         if port is not None:
             iface_id, mac, tag, addresses, labels, ofport, bridge = port
             ids = {key: value for key, value in (("addresses", addresses), ("labels", labels)) if value is not None}
+            # The world tells interfaces apart by their names, on whatever switch.
+            name = name if remote == A else name.replace("tap", "vif")
             one = vnic(name, iface_id, mac, tag=tag, **ids) if iface_id else P(name)
             bridges[bridge].append(replace(one, ofport={"own": number, "first": 1, None: None}[ofport]))
     first, host = (1, "hv1") if remote == A else (11, "hv2")
     return database(*bridges["br0"], remote=remote, host=host, dpid=first, br1=bridges["br1"])
 
 
-def tell_policy(world, files):
-    """The policy is loaded by a loader that has seen all those before; it says what a fresh one says."""
+def tell_policy(world, new, only=None):
+    """The policy is loaded by a loader that has seen all those before; it says what a fresh one says.
+
+    ``only``: the files that are edited, the others staying as they are.
+    """
+    world.files = files = new if only is None else world.files | {name: new[name] for name in only}
     outcomes = []
     for loader in (world.loader, Loader()):
         try:
@@ -256,11 +262,14 @@ def put(world, remote, wanted):
         world.servers[remote] = world.with_writes(new)
 
 
+FILES = ("base.yaml", "groups.yaml", "first.yaml", "second.yaml", *(f"{name}.yaml" for name in NAMES))
 REFUSALS = (None, refusing(Kind.VNIC), refusing(Kind.RULE))
 remotes = st.sampled_from((A, B))
 dpids = st.sampled_from((1, 2, 11, 12))
 steps = st.one_of(
     st.tuples(st.just(tell_policy), policies),
+    st.tuples(st.just(tell_policy), policies, st.sets(st.sampled_from(FILES), min_size=1, max_size=2)),
+    st.tuples(st.just(tell_policy), policies, st.sets(st.sampled_from(FILES), min_size=1, max_size=2)),
     st.tuples(st.just(put), remotes, ports),
     st.tuples(st.just(put), remotes, ports),
     st.tuples(st.just(lose), remotes),

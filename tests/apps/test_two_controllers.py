@@ -7,7 +7,7 @@ from ryu_apps.facts import ClaimBridge, FlowsTouched, RoleRefused, RoleTold
 from ryu_apps.ovsdb_facts import OvsdbLock, OvsdbSnapshot
 from ryu_apps.session import FIRST_PAUSE
 from tests.apps.shops import ONE, OTHER, PORTS, A, a, shop, waiting
-from tests.apps.test_switches import DPID, Room
+from tests.apps.switch_room import DPID, Room
 from tests.apps.worlds import World
 
 STANDS_BY = "OVSDB unix:a: another controller enforces on its bridges; this one stands by"

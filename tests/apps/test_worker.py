@@ -71,13 +71,15 @@ hub.spawn_after(0.2, worker.put, GraceOver())
 worker.wait_for_change(20)
 assert worker.engine.grace_over and worker.idle and time.monotonic() - began < 10
 # Carrying out an effect may let others run: meanwhile nothing is settled.
-seen = []
+begun, go_on = hub.Event(), hub.Event()
 def slow(effect):
-    hub.sleep(0.2)
+    begun.set()
+    go_on.wait()
 worker.switches.read = slow
 worker.put(SwitchUp(7, 1))
-hub.sleep(0.1)
+begun.wait(20)
 assert not worker.idle
+go_on.set()
 worker.wait_for_change(20)
 assert worker.idle and worker.status["unmanaged"]
 print("fine")

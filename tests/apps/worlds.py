@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import heapq
 import itertools
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -18,6 +19,7 @@ from policy.flows.bridge_book import BridgeBook
 from policy.flows.compile import prepare
 from policy.flows.cookies import Kind, reason
 from policy.flows.flow import Flow, Key, Limit, Punt
+from policy.flows.match_wire import encode_match
 from policy.flows.meters import HIGHEST_METER, Meter
 from policy.flows.pieces import unmetered
 from policy.load import load_texts
@@ -105,7 +107,7 @@ class Switch:
     def told(self):
         """Its flows as its statistics tell them."""
         ours = (
-            wire.Installed(flow.table.number, flow.priority, flow.cookie, wire.encode_match(flow.match), flow, 0, 0)
+            wire.Installed(flow.table.number, flow.priority, flow.cookie, encode_match(flow.match), flow, 0, 0)
             for flow in self.flows.values()
         )
         return (*ours, *self.foreign)
@@ -153,6 +155,8 @@ class World:
         self.timers: list = []
         self.disconnected: list[Disconnect] = []
         self.alarms: list[DriftFound] = []
+        # What each bridge must hold, and of what this was worked out.
+        self._kept: dict[int, tuple[list, object]] = {}
         self._numbers = itertools.count(1)
 
     # --- what happens
@@ -308,7 +312,16 @@ class World:
     # --- what must hold
 
     def wanted(self, dpid):
-        """What the bridge must hold by all that has been told, said by nobody but the compiler."""
+        """What the bridge must hold by all that has been told; worked out again only after something else was told."""
+        if self.engine.refused:
+            return self._worked_out(dpid)
+        sources = [self.document, *itertools.chain(*self.told.items()), self.switches[dpid].most_meters]
+        if dpid not in self._kept or not _same(self._kept[dpid][0], sources):
+            self._kept[dpid] = sources, self._worked_out(dpid)
+        return self._kept[dpid][1]
+
+    def _worked_out(self, dpid):
+        """As said by nobody but the compiler."""
         document = self.document or NO_POLICY
         topology = resolve(self.told, document.inventory, UPLINKS, self.engine.settings.bridges)
         # Ports that the switch does not take are the engine's own knowledge; there are tests for them alone.
@@ -378,6 +391,10 @@ class World:
 
     def status(self):
         return status_of(self.engine)
+
+
+def _same(one, other):
+    return len(one) == len(other) and all(map(operator.is_, one, other))
 
 
 def _shut_if(port, refused, engine):

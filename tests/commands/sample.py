@@ -7,6 +7,7 @@ from scapy.layers.inet import IP, UDP, Ether
 from policy.commands.live import live_vnics
 from policy.flows.cookies import Drop, Kind, cookie
 from policy.flows.meters import HIGHEST_METER
+from policy.flows.packet_in import Copy
 from policy.flows.tables import TABLES
 from policy.flows.wire import Installed
 from policy.load import load_texts
@@ -125,7 +126,8 @@ def topology_page(it=None):
 
 # A frame of web-1 with an address that is not its own.
 FORGED = bytes(Ether(src="52:54:00:00:00:01") / IP(src="10.0.0.99", dst="10.0.0.21") / UDP(sport=9, dport=53))
-PUNTED = Punted(DPID, 1, cookie(Kind.DROP, Drop.SPOOFED_SOURCE), Side.EGRESS, False, 101, 0, 10, 1, 0, FORGED)
+SPOOFED = cookie(Kind.DROP, Drop.SPOOFED_SOURCE)
+PUNTED = Punted(DPID, 1, Copy(SPOOFED, Side.EGRESS, False, 101, 0, 10, 1, 0, FORGED))
 
 
 def refused_page(*problems):

@@ -125,8 +125,9 @@ class Real:
                 self.switches[name].bundle(change.add, change.remove)
                 self._installed[name] = tables[name]
         if any(changes.values()):
-            # The switch's cache of recent packets' ways follows the flows some milliseconds later.
-            self.control("revalidator/wait")
+            # The switch's cache of recent packets' ways follows the flows some milliseconds later. Waiting for a round
+            # of its revalidators is not enough: the round in progress may have begun before the change.
+            self.control("revalidator/purge")
 
     def forget(self) -> None:
         """Forget all connections, and all MACs learned."""

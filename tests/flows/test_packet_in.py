@@ -13,9 +13,9 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from policy.flows.cookies import Drop, Kind, cookie
+from policy.flows.openflow import WireError
 from policy.flows.packet_in import PACKET_IN, Copy, decode_packet_in
 from policy.flows.telling import answer_actions
-from policy.flows.wire import WireError
 from policy.model import Side
 from tests.flows.real import Real
 from tests.flows.worlds import OUTSIDE, PATCH, World, document, policy, rule

@@ -163,7 +163,7 @@ def test_a_transfer_is_cut_with_its_rule(shop, folder, client, server, passive, 
         become(shop, changed)
         before = stored.stat().st_size
         end.does("send", PIECE)  # into the client's own buffer
-        time.sleep(0.5)
+        time.sleep(0.5)  # that nothing comes is no event: this is how long it is watched
         assert stored.stat().st_size == before
         become(shop, POLICY)
         wait_for_size(stored, before + 1)

@@ -139,6 +139,13 @@ def test_the_order_of_rows_does_not_matter(order):
     assert [port.code for port in topology.bridges[0].ports] == ["duplicate-mac", "duplicate-mac", "duplicate-address"]
 
 
+def test_a_promise_does_not_count_where_its_vnic_is_on_a_port_in_another_scope():
+    inventory = Inventory((a_vm("web", None, "10.0.0.1"),), NETWORKS)
+    elsewhere, stranger = vnic("a", "if-web", MAC_2, tag=30), vnic("b", "y", MAC_3, addresses="10.0.0.1")
+    assert verdicts(database(elsewhere, stranger), inventory=inventory) == {"a": "ok", "b": "ok"}
+    assert verdicts(database(stranger), inventory=inventory) == {"b": "duplicate-address"}
+
+
 def test_two_that_share_addresses_of_both_families_lose():
     both = {"addresses": "10.0.0.1,2001:db8::1"}
     ports = ports_of(join(database(vnic("a", "x", MAC_2, **both), vnic("b", "y", MAC_3, **both)), inventory=INVENTORY))

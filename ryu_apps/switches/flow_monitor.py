@@ -6,12 +6,18 @@ because events that cross with a bundle on its way are hard to put in order, and
 
 from __future__ import annotations
 
+import logging
 import struct
+from typing import Any
 
 from ryu.ofproto import ofproto_v1_4 as ofp
 
 from policy.flows.cookies import Kind, reason
 from policy.flows.tables import BY_NUMBER
+from ryu_apps.facts import FlowsTouched, Unwatched
+from ryu_apps.switches.line import Line
+
+LOG = logging.getLogger(__name__)
 
 # struct ofp_monitor_request: id, out_port, out_group, flags, table, command; then an empty match (type OXM, length 4).
 _REQUEST = struct.Struct("!IIIHBBHH4x")
@@ -27,6 +33,41 @@ _FULL_SIZE = _FULL.size
 # Our own changes come as short notes of their own; PAUSED is followed by RESUMED.
 _NO_NEWS = {ofp.OFPFME_INITIAL, ofp.OFPFME_ABBREV, ofp.OFPFME_PAUSED}
 _CHANGES = {ofp.OFPFME_ADDED, ofp.OFPFME_REMOVED, ofp.OFPFME_MODIFIED}
+
+
+class Watch:
+    """The monitor of a connection: asked for once, and there as long as the connection."""
+
+    def __init__(self, line: Line, *, asked: bool = False) -> None:
+        self._line = line
+        self.asked = asked
+        self._xid = 0
+
+    def request(self) -> bytes:
+        """What asks for it, to be sent; nothing the second time."""
+        if self.asked:
+            return b""
+        self.asked = True
+        self._xid = self._line.xid()
+        return request(self._xid)
+
+    def heard(self, message: Any) -> None:  # noqa: ANN401 (Ryu's)
+        """The switch tells of changes that others have made to its flows."""
+        if any(touches_ours(body.data) for body in message.body):
+            self._line.emit(FlowsTouched(self._line.dpid, self._line.session))
+
+    def expects(self, xid: int) -> bool:
+        """True for the request."""
+        return xid == self._xid != 0
+
+    def refused(self, xid: int, error: str) -> None:
+        """It will not tell."""
+        self._xid = 0
+        LOG.error(
+            "bridge %016x: does not tell what others change (%s); its flows are read back from time to time instead",
+            *(self._line.dpid, error),
+        )
+        self._line.emit(Unwatched(self._line.dpid, self._line.session))
 
 
 def request(xid: int) -> bytes:
