@@ -51,6 +51,7 @@ from ryu_apps.facts import (
     WriteZones,
 )
 from ryu_apps.ovsdb_facts import OvsdbSnapshot, OvsdbUpdated
+from ryu_apps.settling import Settling
 from ryu_apps.status import status_of
 from topology.rows import BridgeRow, Change, Database, InterfaceRow, PortRow, SwitchRow
 from topology.zones import ZONE_KEY
@@ -170,7 +171,7 @@ class Switches:
 
     engine: Engine
     rows: dict[str, InterfaceRow]
-    settling: collector.Settling = field(default_factory=collector.Settling)
+    settling: Settling = field(default_factory=Settling)
 
     def tell(self, *facts: Fact) -> Sent:
         """Hand over facts, and what comes of them; only the engine and the packing are timed."""

@@ -38,6 +38,7 @@ def cli(context: click.Context) -> None:
     \b
     Write a policy and try it out, with no switch at all:
       portcullis init DIR              write a commented one to begin with
+      portcullis import kubernetes ... make one out of Kubernetes' network policies
       portcullis check POLICY          is it free of mistakes?
       portcullis explain POLICY ...    who may talk to whom, and which rule says so?
       portcullis test POLICY CASES     does it do what your test cases say?

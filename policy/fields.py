@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from policy.nodes import Kind, Mapping, Node, Scalar, Sequence
 from policy.problems import Problems, quoted
+from policy.twins import MAX_TWINS
 from topology.addresses import Prefix, parse_prefix
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -190,10 +191,13 @@ def prefix(node: Node, what: str, problems: Problems) -> Prefix | None:
         problems.add(node, f"{quoted(written)} is not an IPv4 or IPv6 address or CIDR")
         return None
     try:
-        return parse_prefix(written)
+        found = parse_prefix(written)
     except ValueError as error:
         problems.add(node, str(error))
         return None
+    if problems.twins.too_many(found):
+        problems.stop(node, f"more than {MAX_TWINS} IPv6 prefixes that Python's hash cannot tell from {found}")
+    return found
 
 
 def prefixes(node: Node, what: str, problems: Problems) -> tuple[Prefix, ...]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from policy.errors import Problem
 from policy.members import vnic_in
 from policy.model import Document, LimitEntry, Limits
 from topology.vnic import Vnic
+
+# What may be stated and limits nothing: Open vSwitch 3.1 lets conntrack's entries be limited on its own machine only
+# (`ovs-appctl dpctl/ct-set-limits`), neither by OpenFlow nor by OVSDB, whose column `CT_Zone.limit` came with 3.3.
+NOT_ENFORCED = frozenset({"connections"})
 
 
 def limits_of(document: Document, vnic: Vnic) -> Limits:
@@ -27,3 +32,11 @@ def _smallest(entries: Iterable[LimitEntry]) -> dict[str, int]:
         for what, number in entry.stated.items():
             found[what] = min(number, found.get(what, number))
     return found
+
+
+def unenforced(document: Document) -> Iterator[Problem]:
+    """What the policy states though nothing enforces it: no mistake, but its author should know."""
+    for entry in document.limits:
+        for what in sorted(NOT_ENFORCED & entry.stated.keys()):
+            stated = f"limit {entry.name} states {what}: {entry.stated[what]}"
+            yield Problem(entry.place, f"{stated}, which limits nothing yet")

@@ -18,6 +18,8 @@ ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
 PORT_PROTOCOLS = {"tcp": TCP, "udp": UDP, "sctp": SCTP}
 # Connections that conntrack reads for others that they announce, and the protocol they have to be.
 HELPERS = {"ftp": TCP, "tftp": UDP}
+# The port at which each is at home.
+HELPER_PORTS: Mapping[str, int] = {"ftp": 21, "tftp": 69}
 Range = tuple[int, int]
 ALL_PORTS: tuple[Range, ...] = ((0, 65535),)
 
@@ -92,10 +94,23 @@ class Group:
     tenant: str | None = None
     shared: bool = field(default=False, compare=False)
     place: Place | None = field(default=None, compare=False)
+    _hash: int = field(default=0, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Hashes everything that is compared, once: groups are looked up all the time, and lists of CIDRs are long.
+
+        Whoever writes a policy must not be able to make groups with the same hash. Python hashes texts and bytes with
+        a secret of the process, but addresses as mere numbers.
+        """
+        who = (self.name, self.tenant, self.scope, self.selector, self.vms, self.any_of)
+        object.__setattr__(self, "_hash", hash((*who, _packed(self.cidrs), _packed(self.excepts))))
 
     def __hash__(self) -> int:
-        """Of what tells groups apart most often: groups are looked up all the time, and lists of CIDRs are long."""
-        return hash((self.name, self.tenant, self.selector, self.vms, self.cidrs[:1]))
+        return self._hash
+
+
+def _packed(prefixes: tuple[Prefix, ...]) -> bytes:
+    return b"".join(bytes((prefix.version, prefix.prefixlen)) + prefix.network_address.packed for prefix in prefixes)
 
 
 # A side of a rule: None is "any", else the union of the groups.
@@ -155,8 +170,9 @@ class Builtins:
 class Limits:
     """How much one vNIC may take of what all vNICs share; the defaults are those of a policy that says nothing.
 
-    ``connections`` at one time; ``new_connections`` a second; ``broadcasts``: broadcast and multicast packets a second
-    that it sends; ``notices``: packets a second of which the controller gets a copy, to log, to reject or to learn.
+    ``connections`` at one time (not enforced yet: `policy.limits.NOT_ENFORCED`); ``new_connections`` a second;
+    ``broadcasts``: broadcast and multicast packets a second that it sends; ``notices``: packets a second of which the
+    controller gets a copy, to log, to reject or to learn.
     """
 
     connections: int = 100_000

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from policy.errors import PolicyError, Problem
 from policy.nodes import Node
+from policy.twins import Twins
 from topology.inventory import Place
 
 MAX_PROBLEMS = 1000
@@ -50,6 +51,7 @@ class Problems:
     def __init__(self) -> None:
         self._problems: dict[Problem, None] = {}  # in order, each once: an alias shows one mistake many times
         self._comparisons = 0
+        self.twins = Twins()
         self.incomplete = False
 
     def __len__(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from policy import fields
-from policy.model import ALL_PORTS, HELPERS, PORT_PROTOCOLS, Range, Term
+from policy.model import ALL_PORTS, HELPER_PORTS, HELPERS, PORT_PROTOCOLS, Range, Term
 from policy.nodes import Kind, Node, Scalar, Sequence
 from policy.nodes import Mapping as MappingNode
 from policy.order import cycle_text, in_order
@@ -30,7 +30,6 @@ from policy.terms import (
 MAX_RANGES = 1_000_000
 _ONE_PROTOCOL = ("protocol", "port", "source_port")
 _FORM = (*_ONE_PROTOCOL, "terms", "helper", "shared")
-_HELPED = {"ftp": "tcp/21", "tftp": "udp/69"}
 PROTOCOLS = ("any", *PROTOCOL_WORDS[:-1])  # what `protocol` may be called; numbers will do too
 
 
@@ -205,11 +204,16 @@ class Services:
             return terms
         helper, node = parts.helper
         for term in terms:
-            if term.protocol != HELPERS[helper] or any(first != last for first, last in term.ports):
+            ranges = [each for each in term.ports if each[0] != each[1]]
+            if term.protocol != HELPERS[helper] or ranges:
+                why = "and nothing else"
+                if term.protocol == HELPERS[helper] and term.ports != ALL_PORTS:
+                    first, last = ranges[0]
+                    why = f"and {first}-{last} is a range, as ports next to each other are: make a service of each port"
                 self._problems.add(
                     node,
                     f"service {quoted(name)}: the helper {helper!r} is for single destination ports like "
-                    f"{_HELPED[helper]!r}, and nothing else",
+                    f"{_home(helper)!r}, {why}",
                 )
                 return terms
         return tuple(replace(term, helper=helper) for term in terms)
@@ -223,3 +227,9 @@ class Services:
         if self._limits.ranges > MAX_RANGES:
             self._problems.stop(where, f"services and rules have more than {MAX_RANGES:,} port ranges, names replaced")
         return merge([*parts.terms, *(term for terms in named for term in terms)])
+
+
+def _home(helper: str) -> str:
+    """The term of the port at which a helper is at home."""
+    (word,) = (word for word, protocol in PORT_PROTOCOLS.items() if protocol == HELPERS[helper])
+    return f"{word}/{HELPER_PORTS[helper]}"

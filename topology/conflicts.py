@@ -2,7 +2,8 @@
 
 The port that the inventory backs wins; of several that are backed alike nobody is believed. First it is settled who
 is which vNIC; whoever loses that is out. Then MACs and addresses are judged, of all that are left at once, so that the
-outcome does not depend on their order.
+outcome does not depend on their order. A vNIC may be on several switches for a while, but its addresses can mean only
+one thing: where its ports are in networks of different scopes, all of them lose.
 
 Almost always nobody conflicts with anybody. So `Contests` only keeps account of what is claimed more than once, and
 `conflicts` judges those who take part in that.
@@ -11,7 +12,7 @@ Almost always nobody conflicts with anybody. So `Contests` only keeps account of
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from topology.claims import quote
@@ -139,6 +140,7 @@ def conflicts(
 
     judge("duplicate-iface-id", _iface_id, "has the same iface-id on this switch")
     judge("duplicate-vnic", _vnic, "claims to be the same vNIC on this switch")
+    lost.update(_scopes_apart({number: each for number, each in enumerate(candidates) if number not in lost}))
     rest = {number: each for number, each in enumerate(candidates) if number not in lost}
     judge("duplicate-mac", _mac, "has the same MAC in the same VLAN")
     for number, (claim, rival) in losers(_address_claims(rest, promises, index)).items():
@@ -151,6 +153,22 @@ def conflicts(
                 ),
             )
     return lost
+
+
+def _scopes_apart(candidates: Mapping[int, Candidate]) -> Iterator[tuple[int, Problem]]:
+    """The ports of vNICs that are in several scopes at once, each told of one in another."""
+    places: dict[str, dict[str, Candidate]] = defaultdict(dict)
+    for each in candidates.values():
+        places[each.port.vnic.id].setdefault(each.port.vnic.scope, each)
+    for number, each in candidates.items():
+        vnic = each.port.vnic
+        other = next((found for scope, found in places[vnic.id].items() if scope != vnic.scope), None)
+        if other is not None:
+            reason = (
+                f"{other.where} (VLAN {other.port.vlan}, scope {other.port.vnic.scope}) is the same vNIC as this port "
+                f"({quote(vnic.name)}, VLAN {each.port.vlan}, scope {vnic.scope}): it cannot be in both scopes"
+            )
+            yield number, Problem("several-scopes", reason)
 
 
 def migrations(candidates: Iterable[Candidate]) -> list[Finding]:

@@ -5,17 +5,13 @@ Who takes part is all that is told here; who wins is judged elsewhere, and only 
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from topology.addresses import Prefix
+from topology.prefix_index import Node, PrefixIndex, node_of
 
 C = TypeVar("C", bound=Hashable)
-
-# A prefix by its first address and its length: the standard library takes long to hash or compare its own.
-_Node = tuple[int, int]
 
 
 class Crowds(Generic[C]):
@@ -56,13 +52,13 @@ class AddressCrowds(Generic[C]):
 
     def __init__(self) -> None:
         self._spaces: dict[tuple[str, int], _Space[C]] = {}
-        self._claims: dict[C, list[tuple[_Space[C], _Node]]] = {}
+        self._claims: dict[C, list[tuple[_Space[C], Node]]] = {}
 
     def add(self, claimant: C, owner: str, scope: str, prefixes: Iterable[Prefix]) -> None:
         claims = self._claims[claimant] = []
         for prefix in prefixes:
             space = self._spaces.setdefault((scope, prefix.version), _Space(prefix.max_prefixlen))
-            node = int(prefix.network_address), prefix.prefixlen
+            node = node_of(prefix)
             space.add(node, claimant, owner)
             claims.append((space, node))
 
@@ -80,35 +76,24 @@ class _Space(Generic[C]):
     """The claims of one scope and family, of addresses with ``bits`` bits."""
 
     def __init__(self, bits: int) -> None:
-        self._bits = bits
-        self._owners: dict[_Node, dict[C, str]] = {}
-        self._lengths: Counter[int] = Counter()
-        self._sorted: list[_Node] | None = None
+        self._index = PrefixIndex(bits)
+        self._owners: dict[Node, dict[C, str]] = {}
         # Nodes around or within which a claim has come or gone; and those known to be crowded.
-        self._touched: dict[_Node, None] = {}
-        self._crowded: dict[_Node, None] = {}
+        self._touched: dict[Node, None] = {}
+        self._crowded: dict[Node, None] = {}
 
-    def add(self, node: _Node, claimant: C, owner: str) -> None:
-        owners = self._owners.get(node)
-        if owners is None:
-            owners = self._owners[node] = {}
-            self._lengths[node[1]] += 1
-            if self._sorted is not None:
-                insort(self._sorted, node)
-        owners[claimant] = owner
+    def add(self, node: Node, claimant: C, owner: str) -> None:
+        self._index.add(node)
+        self._owners.setdefault(node, {})[claimant] = owner
         self._touched[node] = None
 
-    def remove(self, node: _Node, claimant: C) -> None:
+    def remove(self, node: Node, claimant: C) -> None:
         owners = self._owners.get(node, {})
         owners.pop(claimant, None)
         self._touched[node] = None
         if not owners and node in self._owners:
             del self._owners[node]
-            self._lengths[node[1]] -= 1
-            if not self._lengths[node[1]]:
-                del self._lengths[node[1]]
-            if self._sorted is not None:
-                del self._sorted[bisect_left(self._sorted, node)]
+            self._index.remove(node)
 
     def members(self) -> Iterator[C]:
         for node in self._related():
@@ -120,47 +105,24 @@ class _Space(Generic[C]):
         for node in self._crowded:
             yield from self._owners[node]
 
-    def _related(self) -> Iterable[_Node]:
+    def _related(self) -> Iterable[Node]:
         """The nodes that overlap a touched one."""
         if len(self._touched) >= len(self._owners):
             return [*self._owners, *self._touched]
         found = dict(self._touched)
         for node in self._touched:
-            found.update(dict.fromkeys(self._around(node)))
-            found.update(dict.fromkeys(self._within(node)))
+            found.update(dict.fromkeys(self._index.around(node)))
+            found.update(dict.fromkeys(self._index.within(node)))
         return found
 
-    def _is_crowded(self, node: _Node) -> bool:
+    def _is_crowded(self, node: Node) -> bool:
         owners = set(self._owners[node].values())
-        for other in self._around(node):
+        for other in self._index.around(node):
             owners.update(self._owners[other].values())
         if len(owners) > 1:
             return True
-        for other in self._within(node):
+        for other in self._index.within(node):
             owners.update(self._owners[other].values())
             if len(owners) > 1:
                 return True
         return False
-
-    def _around(self, node: _Node) -> Iterator[_Node]:
-        first, own_length = node
-        for length in self._lengths:
-            if length < own_length:
-                spare = self._bits - length
-                at = first >> spare << spare, length
-                if at in self._owners:
-                    yield at
-
-    def _within(self, node: _Node) -> Iterator[_Node]:
-        first, length = node
-        if length == self._bits:
-            return
-        if self._sorted is None:
-            self._sorted = sorted(self._owners)
-        last = first + (1 << self._bits - length)
-        for place in range(bisect_left(self._sorted, (first, length + 1)), len(self._sorted)):
-            other = self._sorted[place]
-            if other[0] >= last:
-                return
-            if other[1] > length:
-                yield other

@@ -11,6 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from topology.ports import OFPORT_LOCAL
+
+# From this number on OpenFlow 1.0's ports mean something else: flood, controller, the bridge itself (OVS's OFPP_MAX).
+FIRST_RESERVED = 0xFF00
 # Longer text is cut to one character more than this, so that whoever judges it can still see that it was too long.
 MAX_TEXT = 4096
 
@@ -89,6 +93,8 @@ class PortRow:
 @dataclass(frozen=True, slots=True)
 class InterfaceRow:
     """An interface. ``ofport`` is None while it has no OpenFlow port: not created yet, or failed (then ``error``).
+
+    Else it is a number of 1 to 65279, or `topology.ports.OFPORT_LOCAL`.
 
     ``external_ids`` holds `INTERFACE_KEYS` only, ``options`` `OPTION_KEYS` only (others may be secrets).
     """
@@ -207,17 +213,23 @@ def _port(uuid: str, columns: Mapping[str, Any]) -> PortRow:
 
 
 def _interface(uuid: str, columns: Mapping[str, Any]) -> InterfaceRow:
-    ofport = _optional(columns.get("ofport"))
     return InterfaceRow(
         uuid,
         name=_text(columns.get("name")) or "",
         type=_text(columns.get("type")) or "",
-        # -1 says that OVS could not create the port, an empty column that it has not tried yet.
-        ofport=ofport if ofport is not None and ofport > 0 else None,
+        ofport=_ofport(_optional(columns.get("ofport"))),
         external_ids=_texts(columns.get("external_ids"), INTERFACE_KEYS),
         error=_text(columns.get("error")),
         options=_texts(columns.get("options"), OPTION_KEYS),
     )
+
+
+def _ofport(number: int | None) -> int | None:
+    """A port that can be (OpenFlow 1.0's numbers, which OVS keeps to), else None.
+
+    -1 says that OVS could not create the port, an empty column that it has not tried yet; anybody may write others.
+    """
+    return number if number is not None and (0 < number < FIRST_RESERVED or number == OFPORT_LOCAL) else None
 
 
 _MAKERS: Mapping[str, Callable[[str, Mapping[str, Any]], Row]] = {

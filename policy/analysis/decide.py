@@ -35,6 +35,18 @@ class Decider:
     rule: Rule
     region: Region
 
+    @property
+    def told(self) -> dict[str, object]:
+        """Which rule it is, as `explain` tells it."""
+        return {
+            "tier": self.policy.tier.label,
+            "tenant": self.policy.tenant,
+            "policy": self.policy.name,
+            "rule": self.rule.name,
+            "file": self.rule.place.file,
+            "line": self.rule.place.line,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Part:

@@ -55,6 +55,8 @@ def blast_radius(
     An intruder opens whatever connections the policy allows, and holds every VM that he can open any connection to.
     Without a VM all are ranked: who could do most harm, and which single rule has most part in it.
 
+    Exit status: 0 told; 2 wrong usage, or a policy that does not load.
+
     \b
     Examples:
       portcullis blast-radius /etc/portcullis web-1
@@ -200,7 +202,7 @@ def _json(reach: Reach, radius: blast.Radius, hops: int | None, compare: str | N
                 "to": list(step.vms),
                 "outside": step.node == OUTSIDE,
                 "services": terms(step.services),
-                "rules": [_rule_json(reach, rule) for rule in step.rules],
+                "rules": [reach.contexts.rules.deciders[rule].told for rule in step.rules],
             }
             for step in radius.steps
         ],
@@ -224,17 +226,5 @@ def _harm_json(reach: Reach, harm: blast.Harm) -> dict[str, object]:
     }
 
 
-def _rule_json(reach: Reach, rule: int) -> dict[str, object]:
-    decider = reach.contexts.rules.deciders[rule]
-    return {
-        "tier": decider.policy.tier.label,
-        "tenant": decider.policy.tenant,
-        "policy": decider.policy.name,
-        "rule": decider.rule.name,
-        "file": decider.rule.place.file,
-        "line": decider.rule.place.line,
-    }
-
-
 def _part_json(reach: Reach, part: blast.Part) -> dict[str, object]:
-    return {**_rule_json(reach, part.rule), "pairs": part.pairs, "without": part.without}
+    return {**reach.contexts.rules.deciders[part.rule].told, "pairs": part.pairs, "without": part.without}

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from policy.commands.output import NO, counted, out, print_json, say, stop
-from policy.commands.policies import load_existing, policy_argument, tell_problems
-from policy.errors import PolicyError
+from policy.commands.output import NO, counted, err, out, print_json, say, stop
+from policy.commands.policies import load_existing, policy_argument, shown, tell_problems
+from policy.errors import PolicyError, Problem
+from policy.limits import unenforced
 from policy.model import Document
 
 _COUNTED = {
@@ -28,7 +29,8 @@ def check(policy: Path, as_json: bool) -> None:
     """Check the policy in file or directory POLICY.
 
     All problems are told, each with file:line:column. The controller checks in the same way, and enforces nothing of a
-    policy with a problem: what was in force stays in force.
+    policy with a problem: what was in force stays in force. A note is no problem: the policy is fine, but not all that
+    it states is enforced.
 
     Exit status: 0 the policy is fine; 1 it has problems; 2 there is no policy.
 
@@ -46,9 +48,15 @@ def check(policy: Path, as_json: bool) -> None:
             tell_problems(policy, error)
         stop(NO)
     numbers = _numbers(document)
+    notes = list(unenforced(document))
     if as_json:
-        print_json({"ok": True, "revision": document.revision, **numbers, "problems": []})
+        print_json(
+            {"ok": True, "revision": document.revision, **numbers, "problems": [], "notes": list(map(_json, notes))}
+        )
         return
+    for note in notes:
+        where = f"{shown(policy, note.place.file)}:{note.place.line}:{note.place.column}: "
+        say(err(), Text(where, style="bold"), Text("note: ", style="bold yellow"), note.message)
     console = out()
     say(console, Text("fine", style="bold green"), f": revision {document.revision}")
     say(console, ", ".join(counted(numbers[key], *words) for key, words in _COUNTED.items()))
@@ -69,8 +77,11 @@ def _refused(error: PolicyError) -> dict[str, object]:
         "ok": False,
         "revision": None,
         **dict.fromkeys(_COUNTED),
-        "problems": [
-            {"file": p.place.file, "line": p.place.line, "column": p.place.column, "message": p.message}
-            for p in error.problems
-        ],
+        "problems": list(map(_json, error.problems)),
+        "notes": [],
     }
+
+
+def _json(problem: Problem) -> dict[str, object]:
+    place = problem.place
+    return {"file": place.file, "line": place.line, "column": place.column, "message": problem.message}

@@ -157,6 +157,12 @@ def _explain_flows(policy: Path, url: Controller, flow: str, as_json: bool) -> N
     if flow == "-":
         lines: Iterable[FlowLine] = map(read_line, lines_of(sys.stdin.buffer))
     else:
+        if not flow.strip():
+            raise click.BadParameter(
+                "there is nothing in it: what should have printed a flow has printed none; "
+                "give many to --flow - on standard input",
+                param_hint="'--flow'",
+            )
         line = read_line(flow)
         if line.cookie is None:
             raise click.BadParameter("this is no flow: neither a cookie nor actions in it", param_hint="'--flow'")

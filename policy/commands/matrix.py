@@ -24,11 +24,18 @@ from policy.question import UsageError
 @click.option("--source-port", type=click.IntRange(0, 65535), metavar="N", help="Its source port.  [default: 50000]")
 @click.option("--by", type=click.Choice(["vms", "groups"]), default="vms", show_default=True, help="Who is told.")
 @click.option("--all", "everything", is_flag=True, help="List pairs between which nothing goes through, too.")
-@click.option("--json", "form", flag_value="json", help="Print JSON.")
-@click.option("--csv", "form", flag_value="csv", help="Print CSV.")
-@click.option("--html", "form", flag_value="html", help="Print a web page that needs no other file.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@click.option("--html", "as_html", is_flag=True, help="Print a web page that needs no other file.")
 def matrix(
-    policy: Path, service: str | None, source_port: int | None, by: str, everything: bool, form: str | None
+    policy: Path,
+    service: str | None,
+    source_port: int | None,
+    by: str,
+    everything: bool,
+    as_json: bool,
+    as_csv: bool,
+    as_html: bool,
 ) -> None:
     """Say what goes through from every VM to every other under POLICY, or from group to group.
 
@@ -45,9 +52,11 @@ def matrix(
       portcullis matrix /etc/portcullis --by groups --service tcp/22
       portcullis matrix /etc/portcullis --html > matrix.html
     """
-    document = load_policy(policy)
+    if sum((as_json, as_csv, as_html)) > 1:
+        raise click.UsageError("--json, --csv and --html exclude each other")
     if source_port is not None and service is None:
         raise click.UsageError("--source-port needs a --service")
+    document = load_policy(policy)
     made = VmMatrix(document) if by == "vms" else GroupMatrix(document)
     names = made.vms if isinstance(made, VmMatrix) else made.groups
     rows: Iterable[Row]
@@ -61,11 +70,11 @@ def matrix(
         rows = map(vm_row, made.cells())
     else:
         rows = map(group_row, made.cells())
-    if form == "json":
+    if as_json:
         _print_json(rows)
-    elif form == "csv":
+    elif as_csv:
         click.echo(rows_csv(rows, by, service is not None), nl=False)
-    elif form == "html":
+    elif as_html:
         click.echo(page(policy.name, document.revision, names, rows, service), nl=False)
     elif service is not None:
         show_grid(names, rows, service)

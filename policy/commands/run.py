@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import shlex
 import sys
@@ -12,7 +13,8 @@ from typing import NoReturn
 
 import click
 
-from policy.commands.output import NoAnswer
+from policy.commands.endpoints import is_port, listening_problem, remote_problem
+from policy.commands.output import WRONG, NoAnswer, stop
 
 DEFAULT_LISTEN = "127.0.0.1:6653"
 DEFAULT_STATUS_PORT = 8080
@@ -36,9 +38,20 @@ class _Listen(click.ParamType[tuple[str, int]]):
             self.fail(f"{value!r} is not an IP address and a port, like {DEFAULT_LISTEN} or [::1]:6653", param, ctx)
         if bracketed is not (address.version == 6):
             self.fail(f"{value!r}: an IPv6 address (and no other) stands in brackets, like [::1]:6653", param, ctx)
-        if not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535):
+        if not is_port(port):
             self.fail(f"{value!r}: a port is a number from 1 to 65535", param, ctx)
         return str(address), int(port)
+
+
+class _Remote(click.ParamType[str]):
+    """An OVSDB server."""
+
+    name = "remote"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if (problem := remote_problem(value)) is not None:
+            self.fail(problem, param, ctx)
+        return value
 
 
 class _RunCommand(click.Command):
@@ -58,10 +71,18 @@ class _RunCommand(click.Command):
 _RYU_ARGUMENTS = f"{__name__}.ryu_arguments"
 
 
+def _number(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """No nan: it is within every range."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is not a number", context, parameter)
+    return value
+
+
 @click.command(cls=_RunCommand)
 @click.argument("directory", metavar="DIR", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--ovsdb",
+    type=_Remote(),
     multiple=True,
     metavar="REMOTE",
     help="OVSDB server of a switch: unix:FILE, tcp:HOST:PORT or ssl:HOST:PORT. Repeatable. Default: this machine's, "
@@ -71,13 +92,15 @@ _RYU_ARGUMENTS = f"{__name__}.ryu_arguments"
     "--uplink",
     multiple=True,
     metavar="NAME",
-    help="Port to the outside world, by name or shell glob. Repeatable. Patch and tunnel ports are uplinks anyway.",
+    help="Port to the outside world, by name or shell glob. Repeatable. Ports with external_ids:role=uplink in OVSDB, "
+    "patch and tunnel ports are uplinks anyway.",
 )
 @click.option(
     "--bridge",
     multiple=True,
     metavar="NAME",
-    help="Bridge to firewall, by name or shell glob. Repeatable. Default: every bridge of the switches.",
+    help="Bridge to firewall, by name or shell glob, connected or not; all others are left alone. Repeatable. Default: "
+    "every bridge that connects, or has fail_mode=secure already.",
 )
 @click.option(
     "--log",
@@ -85,6 +108,20 @@ _RYU_ARGUMENTS = f"{__name__}.ryu_arguments"
     metavar="SINK",
     help="Where decisions and drops are logged (docs/logging.md): file:PATH, syslog, syslog:unix:PATH, "
     "syslog:HOST:PORT or stdout. Repeatable.",
+)
+@click.option(
+    "--log-rate",
+    type=click.FloatRange(0.01, 100_000),
+    callback=_number,
+    metavar="LINES",
+    help="The most lines a second that one rule may log; the rest is counted.  [default: 100]",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(0, 86_400),
+    callback=_number,
+    metavar="SECONDS",
+    help="How long a start waits for OVSDB servers that do not answer.  [default: 10]",
 )
 @click.option(
     "--listen",
@@ -118,6 +155,8 @@ def run(
     uplink: tuple[str, ...],
     bridge: tuple[str, ...],
     log: tuple[str, ...],
+    log_rate: float | None,
+    grace: float | None,
     listen: tuple[str, int],
     status_port: int,
     config_file: Path | None,
@@ -131,6 +170,8 @@ def run(
     is refused, and what was in force stays in force; `portcullis status` says so. Logs go to standard error.
 
     What stands behind -- is given to ryu-manager as it is.
+
+    Exit status: 2 wrong usage; after that ryu-manager's, which this process becomes (70: a defect, told in the log).
 
     \b
     Examples:
@@ -154,8 +195,12 @@ def run(
         *(["--portcullis-audit"] if audit else []),
         *(f"--portcullis-bridge={name}" for name in bridge),
         *(f"--portcullis-log={sink}" for sink in log),
+        *([f"--portcullis-log-rate={log_rate}"] if log_rate is not None else []),
+        *([f"--portcullis-grace={grace}"] if grace is not None else []),
         f"--ofp-listen-host={address}",
         f"--ofp-tcp-listen-port={port}",
+        # Ryu listens at one of the two: at this one if it is given a key and a certificate (docs/operation.md, TLS).
+        f"--ofp-ssl-listen-port={port}",
         "--wsapi-host=127.0.0.1",
         f"--wsapi-port={status_port}",
         *(["--verbose"] if verbose else []),
@@ -165,6 +210,10 @@ def run(
     if dry_run:
         click.echo(shlex.join(command))
         return
+    for place in (listen, ("127.0.0.1", status_port)):
+        if (problem := listening_problem(*place)) is not None:
+            click.echo(f"portcullis: {problem}", err=True)
+            stop(WRONG)
     _become(command)
 
 

@@ -7,7 +7,7 @@ Layouts: OpenFlow 1.4 specification, 7.2.5; for the Nicira extensions Open vSwit
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from policy.flows import fields as f
@@ -34,6 +34,7 @@ from policy.flows.flow import (
 from policy.flows.match_wire import PARTS, PLAIN
 from policy.flows.openflow import NICIRA, WireError, port16, port32
 from policy.flows.tables import BY_NUMBER, TABLES
+from policy.model import HELPER_PORTS
 
 # Nicira action subtypes.
 REG_MOVE, REG_LOAD, RESUBMIT_TABLE, BUNDLE, OUTPUT_REG = 6, 7, 14, 12, 15
@@ -78,8 +79,8 @@ def _bits(field: Field, bits: int | None = None) -> int:
 
 
 # A helper is named by the port that its protocol has with IANA (ovs-actions(7), ct, alg).
-_HELPER_PORTS = {None: 0, "ftp": 21, "tftp": 69}
-_BY_HELPER_PORT = {port: helper for helper, port in _HELPER_PORTS.items()}
+_BY_HELPER_PORT: Mapping[int, str | None] = {0: None, **{port: helper for helper, port in HELPER_PORTS.items()}}
+_HELPER_PORTS = {helper: port for port, helper in _BY_HELPER_PORT.items()}
 # Inside a commit: set_field -> ct_mark, as OpenFlow 1.4 writes it. The mark itself is its second but last word.
 _SET_MARK = struct.Struct("!HHII4x")
 _CT_MARK = f.CT_MARK.oxm_class << 16 | f.CT_MARK.oxm_field << 9 | 4
@@ -264,6 +265,6 @@ def _field(header: int, offset: int) -> Field:
 
 def _load(header: int, offset: int, bits: int, value: int) -> Load:
     field = _field(header, offset)
-    if field.bits != bits:
-        raise WireError(f"load of {bits} bits into {field.name}")
+    if field.bits != bits or value > field.full:
+        raise WireError(f"load of {value:#x}, {bits} bits, into {field.name}")
     return Load(field, value)

@@ -6,32 +6,29 @@ exceptions. So each is worked out by itself, and a change concerns only what lie
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from policy.model import Group
 from topology.addresses import Prefix
+from topology.prefix_index import Node, PrefixIndex, node_of
 
 Members = frozenset[Group]
 EMPTY: Members = frozenset()
-# A prefix by its first address and its length: the standard library takes long to hash or compare its own.
-Key = tuple[int, int]
 # (is on a port, vNIC): of several owners of a prefix the largest counts.
 Owner = tuple[bool, str]
 
 
 class Border(NamedTuple):
-    """A border and its groups; None: there is none any more. ``differs``: from those of the border around it."""
+    """A border and its groups; None: there is none any more.
+
+    ``outer``: the border around it, if there is one. ``around``: the groups there.
+    """
 
     prefix: Prefix
-    members: Members | None
-    differs: bool
-
-
-def key_of(prefix: Prefix) -> Key:
-    return int(prefix.network_address), prefix.prefixlen
+    members: Members | None = None
+    outer: Prefix | None = None
+    around: Members = EMPTY
 
 
 class Borders:
@@ -39,15 +36,13 @@ class Borders:
 
     def __init__(self, bits: int) -> None:
         self._bits = bits
-        self._prefixes: dict[Key, Prefix] = {}
-        self._members: dict[Key, Members] = {}
-        self._owners: dict[Key, dict[Owner, Members]] = {}
-        self._opens: dict[Key, set[Group]] = {}
-        self._closes: dict[Key, set[Group]] = {}
-        self._lengths: Counter[int] = Counter()
-        self._longest_first: list[int] = []
-        self._sorted: list[Key] | None = None
-        self._touched: dict[Key, Prefix] = {}
+        self._index = PrefixIndex(bits)
+        self._prefixes: dict[Node, Prefix] = {}
+        self._members: dict[Node, Members] = {}
+        self._owners: dict[Node, dict[Owner, Members]] = {}
+        self._opens: dict[Node, set[Group]] = {}
+        self._closes: dict[Node, set[Group]] = {}
+        self._touched: dict[Node, Prefix] = {}
 
     # --- changes: each marks what it touches, and `settle` works that out
 
@@ -93,31 +88,20 @@ class Borders:
     def _of_this_family(self, prefixes: tuple[Prefix, ...]) -> Iterator[Prefix]:
         return (prefix for prefix in prefixes if prefix.max_prefixlen == self._bits)
 
-    def _touch(self, prefix: Prefix) -> Key:
-        key = key_of(prefix)
+    def _touch(self, prefix: Prefix) -> Node:
+        key = node_of(prefix)
         self._touched[key] = prefix
         return key
 
-    def _appear(self, key: Key, prefix: Prefix) -> None:
-        if key in self._prefixes:
-            return
-        self._prefixes[key] = prefix
-        self._lengths[key[1]] += 1
-        if self._lengths[key[1]] == 1:
-            self._longest_first = sorted(self._lengths, reverse=True)
-        if self._sorted is not None:
-            insort(self._sorted, key)
+    def _appear(self, key: Node, prefix: Prefix) -> None:
+        self._prefixes.setdefault(key, prefix)
+        self._index.add(key)
 
-    def _vanish(self, key: Key) -> None:
+    def _vanish(self, key: Node) -> None:
         if key in self._owners or key in self._opens or key in self._closes or key not in self._prefixes:
             return
         del self._prefixes[key]
-        self._lengths[key[1]] -= 1
-        if not self._lengths[key[1]]:
-            del self._lengths[key[1]]
-            self._longest_first = sorted(self._lengths, reverse=True)
-        if self._sorted is not None:
-            del self._sorted[bisect_left(self._sorted, key)]
+        self._index.remove(key)
 
     # --- what they come to
 
@@ -127,54 +111,38 @@ class Borders:
             prefix = self._prefixes.get(key)
             if prefix is None:
                 self._members.pop(key, None)
-                yield Border(self._touched[key], None, False)
+                yield Border(self._touched[key])
             else:
-                members, around = self._work_out(key, groups_of)
+                members, outer = self._work_out(key, groups_of)
                 self._members[key] = members
-                yield Border(prefix, members, members != around)
+                if outer is None:
+                    yield Border(prefix, members)
+                else:
+                    yield Border(prefix, members, self._prefixes[outer], self._members[outer])
         self._touched.clear()
 
-    def _affected(self) -> set[Key]:
+    def _affected(self) -> set[Node]:
         if not self._members:
             return {*self._prefixes, *self._touched}
         found = set(self._touched)
-        for first, length in self._touched:
-            if length < self._bits:
-                found.update(self._within(first, length))
+        for key in self._touched:
+            found.update(self._index.within(key))
         return found
 
-    def _within(self, first: int, length: int) -> list[Key]:
-        if self._sorted is None:
-            self._sorted = sorted(self._prefixes)
-        begin = bisect_left(self._sorted, (first, length))
-        end = bisect_left(self._sorted, (first + (1 << self._bits - length), 0))
-        return self._sorted[begin:end]
-
-    def _work_out(self, key: Key, groups_of: Mapping[Group, set[Group]]) -> tuple[Members, Members]:
-        """The groups at a border, and those of the border around it."""
-        first, own_length = key
+    def _work_out(self, key: Node, groups_of: Mapping[Group, set[Group]]) -> tuple[Members, Node | None]:
+        """The groups at a border, and the border around it."""
         owned: Members | None = None
-        around: Members | None = None
+        enclosing = [*self._index.around(key)]
         opened: set[Group] = set()
         closed: set[Group] = set()
-        for length in self._longest_first:
-            if length > own_length:
-                continue
-            spare = self._bits - length
-            at = first >> spare << spare, length
-            if at not in self._prefixes:
-                continue
-            if around is None and length < own_length:
-                around = self._members[at]
+        for at in (key, *enclosing):
             if owned is None and at in self._owners:
                 owners = self._owners[at]
                 owned = owners[max(owners)]
-            if at in self._opens:
-                opened |= self._opens[at]
-            if at in self._closes:
-                closed |= self._closes[at]
+            opened |= self._opens.get(at, frozenset())
+            closed |= self._closes.get(at, frozenset())
         members = owned or EMPTY
         opened -= closed
         if opened:
             members = members.union(*(groups_of[leaf] for leaf in opened))
-        return members, around if around is not None else EMPTY
+        return members, enclosing[0] if enclosing else None

@@ -1,6 +1,7 @@
-"""All flows of one bridge: policy, universe of vNICs and the bridge's own ports in; flows out. Nothing else decides.
+"""What is alike on all bridges, made once: rules with their numbers, identities, and the flows that every bridge has.
 
-What is alike on all bridges is made once: the fixed flows, the scopes of VLANs, and who has which address.
+Those are the fixed ones and the scopes of VLANs. Bridges that see an address alike share its flows, too. Policy and all
+vNICs go in, nothing else.
 """
 
 from __future__ import annotations
@@ -8,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from policy.flows import fields as f
-from policy.flows.cookies import Kind, cookie
-from policy.flows.flow import Flow, Load, exact, flow, match, prefix_conditions
-from policy.flows.identity import Identities, Members, Place
+from policy.flows.entries import EntryPieces
+from policy.flows.flow import Flow
+from policy.flows.identity import Identities
 from policy.flows.identity_book import IdentityBook
 from policy.flows.meetings import Meeting, MeetingBook
 from policy.flows.pieces import Piece, Pieces, piece
@@ -28,6 +28,7 @@ class Compiled:
     """A policy made ready for any bridge: rules with their numbers, identities over the whole universe.
 
     ``meetings``: the identities that meet in each rule, by its number. ``shared``: the flows that all bridges have.
+    ``pieces``: those of addresses, which bridges with one view of an address share.
     """
 
     document: Document
@@ -35,6 +36,7 @@ class Compiled:
     identities: Identities
     meetings: SharedMap[int, Meeting] = field(default_factory=SharedMap)
     shared: Pieces = field(default_factory=SharedMap)
+    pieces: EntryPieces = field(default_factory=EntryPieces)
 
 
 def prepare(document: Document, vnics: Iterable[Vnic], *, audit: bool = False) -> Compiled:
@@ -52,6 +54,7 @@ class PolicyBook:
         self._audit = audit
         self._identities = IdentityBook()
         self._meetings = MeetingBook()
+        self._pieces = EntryPieces()
         self._last: Compiled | None = None
 
     def prepare(self, document: Document, vnics: Mapping[str, Vnic]) -> Compiled:
@@ -60,7 +63,9 @@ class PolicyBook:
         identities = self._identities.identify(document, vnics)
         rules = last.rules if last is not None and last.document is document else numbered(document)
         meetings = self._meetings.meetings(rules, identities)
-        self._last = Compiled(document, rules, identities, meetings, self._shared(document, identities))
+        entries = last.identities.entries if last is not None else identities.entries
+        self._pieces.forget(identities, (place for place, _, _ in identities.entries.changes_since(entries)))
+        self._last = Compiled(document, rules, identities, meetings, self._shared(document, identities), self._pieces)
         return self._last
 
     def _shared(self, document: Document, identities: Identities) -> Pieces:
@@ -72,13 +77,6 @@ class PolicyBook:
         same_scopes = last is not None and last.identities.scopes == identities.scopes
         if last is None or not same_scopes or last.document.inventory.networks != document.inventory.networks:
             changes["scopes"] = piece(_scope_flows(document, identities))
-        if last is not None and last.identities.edition == identities.edition:
-            entries = [(key, now) for key, _, now in identities.entries.changes_since(last.identities.entries)]
-        else:
-            gone = () if last is None else last.identities.entries.keys() - identities.entries.keys()
-            entries = [*identities.entries.items(), *((key, None) for key in gone)]
-        for key, members in entries:
-            changes["entry", *key] = None if members is None else piece(_entry_flows(identities, key, members))
         return (last.shared if last is not None else SharedMap()).with_changes(changes)
 
 
@@ -99,14 +97,3 @@ def _scope_flows(document: Document, identities: Identities) -> Iterable[Flow]:
         scope = identities.scopes[network.scope]
         if scope:
             yield from scope_flows(network.vlan, scope)
-
-
-def _entry_flows(identities: Identities, place: Place, members: Members) -> Iterable[Flow]:
-    """Who has an address, looked up as a packet's source and as its destination."""
-    scope, prefix = place
-    number = identities.number(members)
-    mark = cookie(Kind.IDENTITY, number)
-    where = exact(f.SCOPE, identities.scopes[scope])
-    for table, source, field_ in (("SRC_ID", True, f.SRC_ID), ("DST_ID", False, f.DST_ID)):
-        tests = match(where, prefix_conditions(prefix, source))
-        yield flow(table, 100 + prefix.prefixlen, tests, (Load(field_, number),), mark)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from policy.flows import fields as f
 from policy.flows.fields import Field
+from policy.flows.icmpv6 import NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 from policy.flows.tables import TABLES, Table
 from topology.addresses import Prefix
 
@@ -266,9 +267,9 @@ _PREREQUISITES: dict[str, frozenset[Condition]] = {
     "udp": _protocols(17),
     "icmpv6": _protocols(58),
     "sctp": _protocols(132),
-    "ns": frozenset({exact(f.ICMPV6_TYPE, 135)}),
-    "na": frozenset({exact(f.ICMPV6_TYPE, 136)}),
-    "nd": frozenset({exact(f.ICMPV6_TYPE, 135), exact(f.ICMPV6_TYPE, 136)}),
+    "ns": frozenset({exact(f.ICMPV6_TYPE, NEIGHBOUR_SOLICITATION)}),
+    "na": frozenset({exact(f.ICMPV6_TYPE, NEIGHBOUR_ADVERTISEMENT)}),
+    "nd": frozenset(exact(f.ICMPV6_TYPE, kind) for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT)),
     "tracked": frozenset({ct_state("+trk-inv")}),
 }
 

@@ -11,24 +11,35 @@ entry for each border that changes something is all the switch needs.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
+from typing import NamedTuple
 
-from policy.flows.borders import EMPTY, Members, key_of
+from policy.flows.borders import EMPTY, Members
+from policy.flows.places import Place, PlaceIndex
 from policy.flows.shared_map import SharedMap
 from policy.model import Document, Group, Groups, Policy
 from policy.selectors import parse_selector
 from topology.addresses import Prefix
 
-__all__ = ["EMPTY", "FLOODED", "NOBODY", "Identities", "Members", "Place", "matching"]
+__all__ = ["EMPTY", "FLOODED", "NOBODY", "Entry", "Identities", "Members", "Place", "matching"]
 
 NOBODY = 0
 # Destinations of packets for many: multicast (RFC 5771, RFC 4291) and the limited broadcast (RFC 919).
 FLOODED: tuple[Prefix, ...] = (IPv4Network("224.0.0.0/4"), IPv4Network("255.255.255.255/32"), IPv6Network("ff00::/8"))
 
-Place = tuple[str, Prefix]
+
+class Entry(NamedTuple):
+    """The groups of a block of addresses, and those of the block around it, which are others.
+
+    ``many``: some of its addresses are destinations of packets for many. ``many_around``: some of the block around it.
+    """
+
+    members: Members
+    around: Members
+    many: bool
+    many_around: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,21 +48,26 @@ class Identities:
 
     ``numbers``: set of groups -> number. ``members``: the reverse. ``blocks``: (scope, prefix) -> set of groups, with
     the meaning of longest-prefix match. ``entries``: those blocks whose set differs from that of the enclosing one.
-    ``scopes``: name -> number. ``of_vnic``: vNIC -> groups that it is in whatever its address.
+    ``places``: the blocks with each of these. ``scopes``: name -> number. ``of_vnic``: vNIC -> groups that it is in
+    whatever its address.
     ``flooded``: scope -> the sets of groups that the destination of a packet for many can have there, by its address
-    alone. ``holding``: group -> the identities that are in it. ``edition`` differs between two answers of a book where
-    a number means something else in each, be it of a scope or of a set of groups.
+    alone; of ``crowded`` scopes the others are too many, and what is sent there is copied to nobody. ``holding``:
+    group -> the identities that are in it. ``labels``: group -> a text that names it. ``edition`` differs between two
+    answers of a book where a number means something else in each, be it of a scope or of a set of groups.
     """
 
     numbers: Mapping[Members, int]
     members: Mapping[int, Members]
-    entries: SharedMap[Place, Members]
+    entries: SharedMap[Place, Entry]
+    places: SharedMap[Entry, frozenset[Place]]
     blocks: SharedMap[Place, Members]
     scopes: Mapping[str, int]
     of_vnic: SharedMap[str, Members]
     flooded: Mapping[str, frozenset[Members]]
     holding: Mapping[Group, frozenset[int]]
+    labels: Mapping[Group, str] = field(default_factory=dict)
     edition: int = 0
+    crowded: frozenset[str] = frozenset()
 
     def number(self, groups: Members) -> int:
         """The number of a set of groups that occurs."""
@@ -69,23 +85,11 @@ class Identities:
             prefix = prefix.supernet()
         return found or EMPTY
 
-    def inside(self, places: Iterable[Place]) -> frozenset[Members]:
-        """The groups of everything that lies within some prefixes, those of single addresses left out."""
-        wide: dict[tuple[str, int], dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
-        for scope, prefix in places:
-            if prefix.prefixlen < prefix.max_prefixlen:
-                first, length = key_of(prefix)
-                wide[scope, prefix.version][length].add(first)
-        if not wide:
+    def inside(self, ranges: PlaceIndex) -> frozenset[Members]:
+        """The groups of everything that lies within some prefixes."""
+        if not ranges:
             return frozenset()
-        found = set()
-        for (scope, prefix), members in self.blocks.items():
-            first, own_length = key_of(prefix)
-            for length, firsts in wide.get((scope, prefix.version), {}).items():
-                spare = prefix.max_prefixlen - length
-                if own_length >= length and first >> spare << spare in firsts:
-                    found.add(members)
-        return frozenset(found)
+        return frozenset(members for place, members in self.blocks.pairs() if ranges.holds(place))
 
 
 def referenced_groups(document: Document) -> tuple[Group, ...]:

@@ -10,17 +10,23 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from policy.flows.borders import EMPTY, Border, Borders, Members, key_of
+from policy.flows.borders import EMPTY, Border, Borders, Members
 from policy.flows.cookies import digest, numbers
-from policy.flows.identity import FLOODED, NOBODY, Identities, Place, label, referenced_groups
+from policy.flows.identity import FLOODED, NOBODY, Entry, Identities, Place, label, referenced_groups
 from policy.flows.membership import GroupIndex, leaves
 from policy.flows.shared_map import SharedMap
 from policy.model import Document, Group
 from topology.addresses import Prefix
 from topology.inventory import DEFAULT_SCOPE
+from topology.prefix_index import node_of
 from topology.vnic import Vnic
 
 K = TypeVar("K")
+_FLOODED = {version: [node_of(prefix) for prefix in FLOODED if prefix.version == version] for version in (4, 6)}
+
+# Each set of groups of a vNIC occurs with each set of groups that the destination of a packet for many can have: a few
+# thousand groups of either kind would make millions of identities, and as many copies in the switch's flows.
+MAX_COPIED = 100_000
 
 
 def identify(document: Document, vnics: Iterable[Vnic]) -> Identities:
@@ -51,9 +57,11 @@ class IdentityBook:
         self._groups_of: dict[Group, set[Group]] = {}
         self._borders: dict[tuple[str, int], Borders] = {}
         self._blocks: SharedMap[Place, Members] = SharedMap()
-        self._entries: SharedMap[Place, Members] = SharedMap()
+        self._entries: SharedMap[Place, Entry] = SharedMap()
+        self._places: SharedMap[Entry, frozenset[Place]] = SharedMap()
         # The entries that are in force for destinations of packets for many.
         self._floods: dict[Place, Members] = {}
+        self._flooded: Mapping[str, frozenset[Members]] = {}
         # How often each set of groups occurs: at borders, and at vNICs of each scope.
         self._at_borders: Counter[Members] = Counter()
         self._at_vnics: Counter[tuple[str, Members]] = Counter()
@@ -73,8 +81,8 @@ class IdentityBook:
         self._document = document
         members = self._members_now(groups, vnics)
         self._move_vnics(vnics, members)
-        flooded = self._settle(scopes)
-        self._last = self._sum_up(scopes, flooded)
+        self._flooded = self._settle(scopes)
+        self._last = self._sum_up(scopes, self._affordable(self._flooded))
         return self._last
 
     def _members_now(self, groups: dict[Group, None], vnics: Mapping[str, Vnic]) -> dict[str, Members | None]:
@@ -95,10 +103,10 @@ class IdentityBook:
                         members[name] = found
             for group in gone:
                 self._drop_lines(group)
-                self._labels.pop(group, None)
             for group in new:
                 self._add_lines(group)
-                self._labels[group] = label(group)
+            known = self._labels
+            self._labels = {group: known.get(group) or label(group) for group in groups}
         for name, vnic in vnics.items():
             if self._vnics.get(name) is not vnic:
                 members[name] = self._index.groups_of(vnic)
@@ -146,28 +154,55 @@ class IdentityBook:
     def _settle(self, scopes: Mapping[str, int]) -> Mapping[str, frozenset[Members]]:
         """Work out the borders that were touched. The sets of groups that destinations of floods can have."""
         blocks: dict[Place, Members | None] = {}
-        entries: dict[Place, Members | None] = {}
+        entries: dict[Place, Entry | None] = {}
         floods = self._last is None
         for (scope, _), borders in self._borders.items():
             for border in borders.settle(self._groups_of):
                 place = scope, border.prefix
                 self._count(place, border)
                 blocks[place] = border.members
-                entries[place] = entry = border.members if border.differs else None
-                if _may_flood(border.prefix) and self._floods.get(place) != entry:
+                members = border.members if border.members != border.around else None
+                many, many_around = may_flood(border.prefix), border.outer is not None and may_flood(border.outer)
+                entries[place] = None if members is None else Entry(members, border.around, many, many_around)
+                if many and self._floods.get(place) != members:
                     floods = True
-                    if entry is None:
+                    if members is None:
                         del self._floods[place]
                     else:
-                        self._floods[place] = entry
+                        self._floods[place] = members
         self._blocks = self._blocks.with_changes(blocks)
+        self._regroup(entries)
         self._entries = self._entries.with_changes(entries)
-        if self._last is not None and not floods:
-            return self._last.flooded
+        if not floods:
+            return self._flooded
         found: dict[str, set[Members]] = {scope: {EMPTY} for scope in scopes}
         for (scope, _), members in self._floods.items():
             found[scope].add(members)
         return {scope: frozenset(several) for scope, several in found.items()}
+
+    def _regroup(self, entries: Mapping[Place, Entry | None]) -> None:
+        """Some places have these entries now; None: none any more."""
+        fresh: dict[Entry, set[Place]] = {}
+        for place, now in entries.items():
+            before = self._entries.get(place)
+            if before == now:
+                continue
+            for entry in (before, now):
+                if entry is not None and entry not in fresh:
+                    fresh[entry] = {*self._places.get(entry, ())}
+            if before is not None:
+                fresh[before].discard(place)
+            if now is not None:
+                fresh[now].add(place)
+        self._places = self._places.with_changes({entry: frozenset(found) or None for entry, found in fresh.items()})
+
+    def _affordable(self, flooded: Mapping[str, frozenset[Members]]) -> Mapping[str, frozenset[Members]]:
+        """Of a scope with too many sets only the empty one: no vNIC there gets what is sent to a group's multicast."""
+        own = Counter(scope for scope, _ in self._at_vnics)
+        crowded = {scope for scope, found in flooded.items() if len(found) > 1 and own[scope] * len(found) > MAX_COPIED}
+        if not crowded:
+            return flooded
+        return {scope: frozenset({EMPTY}) if scope in crowded else found for scope, found in flooded.items()}
 
     def _count(self, place: Place, border: Border) -> None:
         before = self._blocks.get(place)
@@ -201,11 +236,14 @@ class IdentityBook:
             numbers=number_of,
             members=members,
             entries=self._entries,
+            places=self._places,
             blocks=self._blocks,
             scopes=scopes,
             of_vnic=self._of_vnic,
             flooded=flooded,
+            crowded=frozenset(scope for scope, found in flooded.items() if found != self._flooded[scope]),
             holding=holding,
+            labels=self._labels,
             edition=self._edition,
         )
 
@@ -246,13 +284,12 @@ def _less(counter: Counter[K], key: K) -> None:
         del counter[key]
 
 
-def _inside(inner: Prefix, outer: Prefix) -> bool:
-    (first, length), (outer_first, outer_length) = key_of(inner), key_of(outer)
-    shift = outer.max_prefixlen - outer_length
-    return length >= outer_length and first >> shift == outer_first >> shift
-
-
-def _may_flood(prefix: Prefix) -> bool:
-    return any(
-        prefix.version == flood.version and (_inside(prefix, flood) or _inside(flood, prefix)) for flood in FLOODED
-    )
+def may_flood(prefix: Prefix) -> bool:
+    """True if packets for many can have destinations in a prefix."""
+    first, length = node_of(prefix)
+    for flood, flood_length in _FLOODED[prefix.version]:
+        # The shorter of the two holds the other, or they have nothing in common.
+        shift = prefix.max_prefixlen - min(length, flood_length)
+        if first >> shift == flood >> shift:
+            return True
+    return False

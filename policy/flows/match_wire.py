@@ -54,44 +54,64 @@ for _part in f.register_parts():
 
 
 def decode_match(data: bytes) -> Match:
-    """The tests of an ofp_match without its padding. Raises ``WireError`` for a field we never match, or told twice."""
+    """The tests of an ofp_match without its padding.
+
+    Raises ``WireError`` for a field we never match or that is told twice, and for whatever is no match at all.
+    """
+    if len(data) < 4:
+        raise WireError("match cut short")
     kind, length = struct.unpack_from("!HH", data)
     if kind != 1:
         raise WireError(f"match type {kind}")
+    if not 4 <= length <= len(data):
+        raise WireError("match cut short")
     tests: list[Condition] = []
     at = 4
     while at < length:
+        if length - at < 4:
+            raise WireError("match cut short")
         (header,) = struct.unpack_from("!I", data, at)
         oxm_class, number, has_mask, size = header >> 16, header >> 9 & 0x7F, header >> 8 & 1, header & 0xFF
-        body = data[at + 4 : at + 4 + size]
-        if len(body) != size:
+        if at + 4 + size > length:
             raise WireError("match cut short")
+        tests += _decode_condition(oxm_class, number, bool(has_mask), data[at + 4 : at + 4 + size])
         at += 4 + size
-        if has_mask:
-            size //= 2
-        value = int.from_bytes(body[:size], "big")
-        mask = int.from_bytes(body[size:], "big") if has_mask else (1 << size * 8) - 1
-        tests += _decode_condition(oxm_class, number, value, mask, bool(has_mask))
     try:
         return match(tests)
     except FlowError as error:
         raise WireError(str(error)) from None
 
 
-def _decode_condition(oxm_class: int, number: int, value: int, mask: int, has_mask: bool) -> Iterator[Condition]:
+def _decode_condition(oxm_class: int, number: int, has_mask: bool, body: bytes) -> Iterator[Condition]:
     field = PLAIN.get((oxm_class, number))
-    if field is not None:
-        if field is f.IN_PORT:
-            value = port16(value)
-        yield Condition(field, value, mask if has_mask else field.full)
-        return
-    if oxm_class != f.NXM_1 or number not in PARTS:
+    parts = PARTS.get(number, []) if oxm_class == f.NXM_1 and field is None else []
+    known = field or (parts[0] if parts else None)
+    if known is None:
         raise WireError(f"match on field {oxm_class:#x}:{number}")
+    value, mask = _value_and_mask(known, has_mask, body)
+    if field is not None:
+        yield Condition(field, port16(value) if field is f.IN_PORT else value, mask)
+        return
     covered = 0
-    for part in PARTS[number]:
+    for part in parts:
         part_mask = mask >> part.offset & part.full
         covered |= part.full << part.offset
         if part_mask:
             yield Condition(part, value >> part.offset & part.full, part_mask)
     if mask & ~covered:
         raise WireError(f"match on unused bits of reg{number}")
+
+
+def _value_and_mask(field: Field, has_mask: bool, body: bytes) -> tuple[int, int]:
+    """Both as wide as the field is on the wire. No switch tells others, unless it lies."""
+    size = field.wire_bits + 7 >> 3
+    if len(body) != size << has_mask:
+        raise WireError(f"a match on {field.name} in {len(body)} bytes")
+    full = (1 << field.wire_bits) - 1
+    value = int.from_bytes(body[:size], "big")
+    mask = int.from_bytes(body[size:], "big") if has_mask else full
+    if mask != full and not field.maskable:
+        raise WireError(f"a masked match on {field.name}")
+    if value & ~mask or not 0 < mask <= full:
+        raise WireError(f"a match on {field.name} that no value passes, or every value")
+    return value, mask

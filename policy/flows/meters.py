@@ -1,7 +1,9 @@
 """Meters: how many packets a second of a kind one vNIC may send, declared once. The datapath enforces them.
 
-A meter belongs to a kind and a vNIC; its number follows from the two. Open vSwitch's userspace datapath has 2**18
-meters (``MAX_METERS`` of ``lib/dpif-netdev.c``), which is just what four kinds need.
+A meter belongs to a kind and a vNIC; its number follows from the two. Open vSwitch takes no number above that of the
+meters that its datapath may have: 2**18 in userspace (``MAX_METERS`` of ``lib/dpif-netdev.c``); in Linux 200,000, or as
+many as take some 3 % of a small memory (``DP_METER_NUM_MAX`` and ``ovs_meters_init`` of ``net/openvswitch/meter.c``).
+Three kinds fit in both; a fourth would not.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from policy.model import Limits
+from topology.zones import MAX_ZONE
 
 
 class MeterKind(enum.IntEnum):
@@ -19,22 +22,15 @@ class MeterKind(enum.IntEnum):
     OPENS = 0  # new connections: those the vNIC sends, and those from outside that come to it
     MANY = 1  # broadcast and multicast frames that the vNIC sends
     NOTICES = 2  # copies to the controller: for the log, for `reject`
-    LEARNS = 3  # copies to the controller: how a vNIC gets its addresses
 
     @property
     def label(self) -> str:
         return self.name.lower()
 
 
-# Addresses are learned from a few packets an hour; nobody needs to set this.
-LEARNS_A_SECOND = 10
 # Copies for which no vNIC can be charged: frames of unknown MACs and ports. Vnic number 0 is no vNIC's.
 STRANGERS = 0
 STRANGERS_A_SECOND = 20
-
-
-# The highest number that a meter of ours can have.
-HIGHEST_METER = (max(MeterKind) << 16) | 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +47,14 @@ def meter_number(kind: MeterKind, vnic: int) -> int:
     return kind << 16 | vnic
 
 
+# The highest number that a meter of ours can have.
+HIGHEST_METER = meter_number(max(MeterKind), MAX_ZONE)
+
+
 def meter_text(number: int) -> str:
-    """A meter's number in words."""
-    return f"{MeterKind(number >> 16).label}:{number & 0xFFFF}"
+    """A meter's number in words; the number alone if no meter of ours can have it."""
+    kind, vnic = number >> 16, number & 0xFFFF
+    return f"{MeterKind(kind).label}:{vnic}" if kind in set(MeterKind) and vnic <= MAX_ZONE else str(number)
 
 
 def vnic_meters(vnic: int, limits: Limits) -> Iterator[Meter]:

@@ -20,4 +20,7 @@ def port32(port: int) -> int:
 
 
 def port16(port: int) -> int:
-    return port & 0xFFFF if port >= 0xFFFFFF00 else port
+    """Raises ``WireError`` for a number that Open vSwitch has no port for."""
+    if 0xFF00 <= port < 0xFFFFFF00:
+        raise WireError(f"port {port:#x}")
+    return port & 0xFFFF

@@ -31,6 +31,17 @@ from policy.flows.flow import (
     match,
     prefix_conditions,
 )
+from policy.flows.icmpv6 import (
+    LISTENER_DONE,
+    LISTENER_QUERY,
+    LISTENER_REPORT,
+    LISTENER_REPORT_V2,
+    NEIGHBOUR_ADVERTISEMENT,
+    NEIGHBOUR_SOLICITATION,
+    REDIRECT,
+    ROUTER_ADVERTISEMENT,
+    ROUTER_SOLICITATION,
+)
 from policy.flows.identity import FLOODED
 from policy.flows.related import related_flows
 from policy.flows.rules import ALLOWED, HELPED, next_table
@@ -47,11 +58,6 @@ PIPE = cookie(Kind.PIPELINE)
 LEARN_SECONDS, LEARN_LIMIT = 300, 10_000
 
 MULTICAST = masked(f.ETH_DST, 1 << 40, 1 << 40)
-
-# ICMPv6 types: RFC 4443, 4861, 2710, 3810.
-LISTENER_QUERY, LISTENER_REPORT, LISTENER_DONE, LISTENER_REPORT_V2 = 130, 131, 132, 143
-ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT = 133, 134
-NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT, REDIRECT = 135, 136, 137
 
 # IPv6 extension headers (RFC 8200; 44: a later fragment, 0 also: headers cut short): what the packet really is, the
 # switch has not seen.
@@ -87,7 +93,8 @@ def role_flows(roles: frozenset[str], vnic: int) -> Iterator[Flow]:
     if DHCP_SERVER in roles:
         mark = cookie(Kind.BUILTIN, Builtin.DHCP_SERVER)
         for family, (client, server) in DHCP.items():
-            yield flow("LEAVE", 320, match(sender, _udp(family, server, client)), granted, mark)
+            # Where asking is no built-in right, whoever is answered judges by the rules.
+            yield flow("LEAVE", 320, match(sender, _udp(family, server, client)), (*LOOK_UP, *granted), mark)
     if ROUTER in roles:
         mark = cookie(Kind.BUILTIN, Builtin.ROUTER)
         yield flow("LEAVE", 320, match(sender, _icmp6(ROUTER_ADVERTISEMENT)), granted, mark)
@@ -105,7 +112,7 @@ def fixed_flows(builtins: Builtins, *, audit: bool = False) -> Iterator[Flow]:
     yield from _guard()
     yield from _leave(builtins)
     yield from _neighbour_discovery()
-    yield from _track()
+    yield from _track(builtins)
     yield from _judge()
     yield from related_flows()
     yield from _allowed()
@@ -282,7 +289,7 @@ def _allowed() -> Iterator[Flow]:
     yield flow("OUT", 0, (), (Resubmit("UNICAST"),), PIPE)
 
 
-def _track() -> Iterator[Flow]:
+def _track(builtins: Builtins) -> Iterator[Flow]:
     """One visit to conntrack. Two vNICs of this bridge meet in the zone of their network (see `topology.zones`)."""
     leaves, arrives, away = exact(f.LEAVES, 1), exact(f.ARRIVES, 1), exact(f.LEAVES, 0)
     visit = Track("RELATED")
@@ -293,6 +300,10 @@ def _track() -> Iterator[Flow]:
         yield flow("TRACK", 100, match(family, leaves, arrives), shared, PIPE)
         yield flow("TRACK", 100, match(family, leaves, exact(f.ARRIVES, 0)), sender, PIPE)
         yield flow("TRACK", 100, match(family, away, arrives), receiver, PIPE)
+        if not builtins.dhcp_client:
+            # What a DHCP server here answers is not judged at its side, but belongs to the connection of the request.
+            served = match(family, away, arrives, exact(f.SERVES, 1), exact(f.UPLINK_IN, 0))
+            yield flow("TRACK", 110, served, shared, PIPE)
 
 
 def _switch() -> Iterator[Flow]:

@@ -15,20 +15,21 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from policy.flows import cookies, placement
+from policy.flows import action_wire, cookies, placement
 from policy.flows import fields as f
 from policy.flows.cookies import Builtin, Drop, Kind, Reason, reason
 from policy.flows.flow import Flow
 from policy.flows.identity import label
 from policy.flows.rules import NumberedRule
 from policy.flows.sample import POLICY, Sample, sample, stories
-from policy.flows.tables import TABLES, tier_table
+from policy.flows.tables import TABLES, audit_table, tier_table
 from policy.flows.text import flow_text
 from policy.flows.walk import Walk
 from policy.model import Side, Tier
 
 PAGE = Path(__file__).parents[2] / "docs" / "pipeline.md"
 PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+AUDITS = {audit_table(side) for side in Side}
 TIERS = {tier_table(side, tier) for side in Side for tier in Tier}
 
 
@@ -171,6 +172,10 @@ def priorities(flows: Iterable[Flow]) -> Iterator[str]:
     for name in TABLES:
         if name in TIERS:
             bands = f"{placement.HIGHEST} to {placement.LOWEST}: rules, one priority each, with gaps; 0: next tier"
+        elif name in AUDITS:
+            bands = f"{placement.HIGHEST} to {placement.LOWEST}: rules in audit, one priority each, with gaps"
+        elif TABLES[name].dynamic:
+            bands = f"{action_wire.LEARN_PRIORITY}: learned"
         elif name in ("SRC_ID", "DST_ID"):
             bands = "100 + length of the prefix: identity"
         else:
@@ -178,7 +183,7 @@ def priorities(flows: Iterable[Flow]) -> Iterator[str]:
                 f"{priority}: {', '.join(sorted(kinds))}"
                 for priority, kinds in sorted(used[name].items(), reverse=True)
             )
-        rows.append((name, bands or "100: learned"))
+        rows.append((name, bands or "no flows in the sample"))
     return _table(("table", "priorities"), rows)
 
 

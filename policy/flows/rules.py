@@ -7,17 +7,16 @@ need not remember ports for it. Each rule has a priority of its own in its tier'
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from policy.flows import fields as f
 from policy.flows.cookies import Kind, cookie, numbers
 from policy.flows.flow import Action, Conjunction, Flow, Load, Resubmit, exact, flow, match
-from policy.flows.identity import Identities, enforcers, matching
 from policy.flows.services import Conditions, service_conditions
 from policy.flows.tables import audit_table, audits_table, helped_table, tier_table
 from policy.flows.telling import tell, tell_once
-from policy.model import Document, Groups, Policy, Rule, Side, Tier, Verdict
+from policy.model import Document, Policy, Rule, Side, Tier, Verdict
 
 # Where a packet goes on that one side allows.
 ALLOWED = {Side.EGRESS: "OTHER_SIDE", Side.INGRESS: "ALLOWED"}
@@ -67,21 +66,19 @@ def enforced(rule: Rule, side: Side) -> bool:
 
 
 def rule_flows(
-    entry: NumberedRule, side: Side, identities: Identities, local: Iterable[int], priority: int
+    entry: NumberedRule, side: Side, own: Iterable[int] | None, peers: Iterable[int] | None, priority: int
 ) -> Iterator[Flow]:
     """The flows of one rule at one side on one bridge; none if no vNIC here, or no peer anywhere, can meet it.
 
-    ``local`` are the identities under which this bridge's own vNICs can be the side that decides.
+    ``own``: the numbers under which this bridge's own vNICs can be the side that decides. ``peers``: those of the
+    addresses on the other side. None is any.
     """
     rule = entry.rule
-    own, peer = (rule.sources, rule.destinations) if side is Side.EGRESS else (rule.destinations, rule.sources)
     own_field, peer_field = (f.FROM_ID, f.TO_ID) if side is Side.EGRESS else (f.TO_ID, f.FROM_ID)
     dimensions: list[list[Conditions]] = []
-    limits = (own, rule.at, enforcers(entry.policy))
-    if any(limit is not None for limit in limits):
-        dimensions.append(_identity_conditions(own_field, _in_all(limits, identities, local)))
-    if peer is not None:
-        dimensions.append(_identity_conditions(peer_field, _in_all((peer,), identities, identities.members)))
+    for field, found in ((own_field, own), (peer_field, peers)):
+        if found is not None:
+            dimensions.append([(exact(field, number),) for number in sorted(found)])
     services = service_conditions(rule.terms)
     if services is not None:
         dimensions.append(services)
@@ -129,16 +126,6 @@ def audit_flows(policies: int) -> Iterator[Flow]:
             yield flow(audits_table(side), 100, match(exact(f.FRESH, 1)), actions, cookie(Kind.PIPELINE))
 
 
-def _in_all(limits: Iterable[Groups], identities: Identities, among: Iterable[int]) -> list[int]:
-    """The identities that are on each of these sides of a rule."""
-    limits = tuple(limits)
-    return sorted(number for number in among if all(matching(identities.members[number], limit) for limit in limits))
-
-
-def _identity_conditions(field: f.Field, found: Iterable[int]) -> list[Conditions]:
-    return [(exact(field, number),) for number in found]
-
-
 def verdict_actions(verdict: Verdict, side: Side, tier: Tier) -> tuple[Action, ...]:
     """What a deciding rule does with the packet."""
     if verdict is Verdict.ALLOW:
@@ -176,17 +163,3 @@ def _combine(
         for tests in dimension:
             yield common + tests, (Conjunction(number, clause, len(clauses)),)
     yield (*common, exact(f.CONJ_ID, number)), actions
-
-
-def tier_flows(
-    document_rules: Sequence[NumberedRule],
-    side: Side,
-    identities: Identities,
-    local: Iterable[int],
-    priorities: Mapping[int, int],
-) -> Iterator[Flow]:
-    """The flows of all rules at one side."""
-    local = sorted(set(local))
-    for entry in document_rules:
-        if enforced(entry.rule, side):
-            yield from rule_flows(entry, side, identities, local, priorities[entry.number])

@@ -35,6 +35,11 @@ class SharedMap(Mapping[K, V], Generic[K, V]):
     def __len__(self) -> int:
         return self._length
 
+    def pairs(self) -> Iterator[tuple[K, V]]:
+        """As ``items()``, without looking each key up: those of an address take long."""
+        for part in self._parts:
+            yield from part.items()
+
     def with_changes(self, changes: Mapping[K, V | None]) -> SharedMap[K, V]:
         """The next version; None removes a key. Without a difference it is the same object."""
         parts: list[dict[K, V]] | None = None

@@ -194,7 +194,7 @@ _DECLARED: list[_Declaration] = [
         "TRACK",
         "Through conntrack, once. Between two vNICs of this bridge in the zone of their network, which both directions "
         "share; otherwise in the zone of the one vNIC that is here.",
-        (f.ETH_TYPE, f.LEAVES, f.ARRIVES),
+        (f.ETH_TYPE, f.LEAVES, f.ARRIVES, f.SERVES, f.UPLINK_IN),
         (),
         ("RELATED",),
         "drop: nobody judges it",

@@ -20,11 +20,9 @@ from typing import NamedTuple
 
 from policy.flows import fields as f
 from policy.flows.packet import ACK, SYN, Packet
-from policy.model import ICMP, ICMPV6, SCTP, TCP, UDP
+from policy.model import HELPER_PORTS, ICMP, ICMPV6, SCTP, TCP, UDP
 
 INVALID = f.CT_TRK | f.CT_INV
-# The ports by which the userspace datapath knows what a helper of its is to read.
-_HELPER_PORTS = {"ftp": 21, "tftp": 69}
 # Types of requests and of their replies; types of errors (RFC 792, RFC 4443).
 _REPLIES = {ICMP: {8: 0, 13: 14, 15: 16}, ICMPV6: {128: 129}}
 _OPENERS = {protocol: frozenset(pairs) for protocol, pairs in _REPLIES.items()}
@@ -160,7 +158,7 @@ class Tracker:
     def _listening(self, zone: int, opening: Opening, packet: Packet, reply: bool) -> Tracker:
         """What the connection's helper, if it has one, makes of a packet of it."""
         known = self.connections[zone, opening]
-        if known.helper is None or opening.second != _HELPER_PORTS[known.helper]:
+        if known.helper is None or opening.second != HELPER_PORTS[known.helper]:
             return self
         if known.helper == "tftp":
             listener, port = opening, opening.first

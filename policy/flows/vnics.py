@@ -20,6 +20,7 @@ from policy.flows.flow import (
     match,
     prefix_conditions,
 )
+from policy.flows.icmpv6 import NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 from policy.flows.meters import MeterKind, meter_number
 from policy.flows.plumbing import ADDRESSED, MULTICAST, role_flows
 from policy.flows.related import end_flows
@@ -27,8 +28,6 @@ from policy.flows.telling import telling_flows
 from policy.model import ICMPV6
 from topology.addresses import Prefix, link_local_of, mac_number
 from topology.ports import IsolatedPort, VnicPort
-
-NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 135, 136
 
 
 def zone_of(port: VnicPort) -> int:

@@ -15,7 +15,12 @@ from ryu_apps.switches.line import Line
 
 
 def answer(line: Line, effect: Answer) -> None:
-    """Send a frame back to where a packet came from: to a vNIC as it is, to an uplink as that port demands."""
+    """Send a frame back to where a packet came from: to a vNIC as it is, to an uplink as that port demands.
+
+    A switch that does not read is sent none: its guests take a rejected packet for a lost one.
+    """
+    if line.clogged:
+        return
     actions = encode_actions(answer_actions(effect.in_port, effect.uplink, effect.vlan))
     head = struct.pack("!IIH6x", openflow.NO_BUFFER, ofp.OFPP_CONTROLLER, len(actions))
     body = head + actions + effect.frame

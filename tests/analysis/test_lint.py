@@ -1,6 +1,7 @@
 """Each code of lint on a policy that has it and on one that has not; silences; the page of codes."""
 
 import re
+from dataclasses import fields, replace
 from pathlib import Path
 from textwrap import dedent
 
@@ -12,7 +13,10 @@ from policy.analysis.lint.codes import CODES, table
 from policy.analysis.lint.run import lint
 from policy.analysis.lint.silence import comments
 from policy.errors import PolicyError
+from policy.flows.meters import vnic_meters
+from policy.limits import NOT_ENFORCED
 from policy.load import load_texts
+from policy.model import Limits
 
 BASE = """\
 version: 1
@@ -179,7 +183,28 @@ def test_groups_and_services():
         ("PC201", "deeper: {match: role == web}"),
         ("PC202", "typo: {match: role == wbe}"),
         ("PC203", "idle: tcp/2"),
+        ("PC601", "many: {for: [busy, {any_of: crowd}], connections: 9}"),
     ]
+
+
+def test_a_limit_that_limits_nothing():
+    entries = ("some: {for: web, connections: 9}", "both: {connections: 8, notices: 5}", "fine: {broadcasts: 9}")
+    limits = "limits:\n" + "".join(f"  {entry}\n" for entry in entries)
+    assert found(CLIENTS + limits) == [
+        ("PC601", "some: {for: web, connections: 9}"),
+        ("PC601", "both: {connections: 8, notices: 5}"),
+    ]
+    assert "limit some states connections: 9, which limits nothing yet" in str(linted(CLIENTS + limits).findings)
+
+
+def test_what_limits_nothing_is_just_what_changes_no_meter():
+    usual = list(vnic_meters(5, Limits()))
+    idle = {
+        field.name
+        for field in fields(Limits)
+        if list(vnic_meters(5, replace(Limits(), **{field.name: getattr(Limits(), field.name) + 1}))) == usual
+    }
+    assert idle == NOT_ENFORCED
 
 
 def test_names_of_tenants_are_their_own():

@@ -125,7 +125,7 @@ def test_roles_are_told_as_exceptions():
     vms = "  gate: {roles: router, vnics: [{iface_id: a, roles: [dhcp-server, router]}, {iface_id: b}]}\n"
     exceptions = values(POLICY.replace("vms:\n", "vms:\n" + vms))["exceptions"]
     assert [(each["text"], each["line"]) for each in exceptions if "gate" in each["text"]] == [
-        ("VM gate has the role router: it may send IPv6 router advertisements and redirects", 4),
+        ("VM gate has the role router: it may send IPv6 router advertisements", 4),
         ("vNIC gate/a has the role dhcp-server: it may answer DHCP requests", 4),
     ]
 

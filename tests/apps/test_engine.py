@@ -1,10 +1,12 @@
 """The engine's answers to what can go wrong, one by one. Lists of ordinary states are in `test_states`."""
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
 from policy.flows.cookies import Kind
+from policy.flows.meters import HIGHEST_METER
 from ryu_apps.engine import CAPACITY
 from ryu_apps.facts import (
     BundleDone,
@@ -17,7 +19,7 @@ from ryu_apps.facts import (
 )
 from ryu_apps.session import ANSWER_SECONDS
 from tests.apps.shops import APP, ETH, ONE, OTHER, PORTS, A, B, a, b, flows_of, shop, waiting
-from tests.apps.worlds import World
+from tests.apps.worlds import World, policy_fact
 from tests.topology.builders import vnic
 
 # --- the start
@@ -124,6 +126,30 @@ def test_more_rules_than_a_table_has_priorities_are_a_refused_policy():
     assert world.engine.policy.document is document
 
 
+def test_more_multicast_groups_than_can_be_told_apart_are_a_refused_policy():
+    world = shop()
+    many = "".join(f"      - {{allow: any, to: {{cidrs: 239.0.0.{n}}}}}\n" for n in range(9))
+    document = world.document
+    with patch("policy.flows.identity_book.MAX_COPIED", 29), patch("policy.flows.floods.MAX_COPIED", 29):
+        world.engine.handle([policy_fact(ONE + many)])
+    assert "are more than 29 combinations" in waiting(world)
+    assert world.engine.policy.document is document
+
+
+def test_too_many_kinds_of_vnics_that_only_ovsdb_knows_get_no_copies_and_it_is_told():
+    rules = ("to: {cidrs: 239.0.0.1}", "from: {match: odd == a}", "from: {match: odd == b}")
+    odd = [vnic(f"tap-{n}", f"x-{n}", f"52:54:00:00:01:0{n}", labels=f"odd={label}") for n, label in enumerate("ab")]
+    with patch("policy.flows.identity_book.MAX_COPIED", 8):
+        world = shop(ONE + "".join(f"      - {{allow: any, {sides}}}\n" for sides in rules))
+        told = []
+        for ports in ((*PORTS, *odd), PORTS):
+            world.update(a(*ports))
+            world.run()
+            world.check_settled()
+            told += [entry["where"] for entry in world.status()["findings"] if entry["code"] == "too-many-copies"]
+    assert told == ["scope default"]
+
+
 # --- connections
 
 
@@ -211,3 +237,48 @@ def test_a_vnic_that_migrates_with_other_addresses_is_followed_on_both_sides():
     world.run()
     world.check_settled()
     assert "several-switches" in {finding["code"] for finding in world.status()["findings"]}
+
+
+LABS = """\
+version: 1
+networks: {prod: {vlan: 10}, lab: {vlan: 30, scope: lab}}
+groups: {many: {cidrs: 224.0.0.251, scope: lab}}
+policies: [{name: p, rules: [{allow: any, from: {match: all()}, to: many}]}]
+"""
+
+
+def test_one_iface_id_on_two_hosts_in_two_scopes_is_shut_on_both_until_one_goes():
+    world = World((A, B))
+    world.policy(LABS)
+    here, there = (vnic(f"tap-{tag}", "x", "52:54:00:00:00:09", tag=tag) for tag in (10, 30))
+    world.snapshot(a(*PORTS, here))
+    world.connect(1)
+    world.connect(11)
+    world.run()
+    for database, shut in (
+        (b(ETH, there), {"tap-10", "tap-30"}),
+        (b(ETH), set()),
+        (b(ETH, there), {"tap-10", "tap-30"}),
+        (b(ETH, replace(there, tag=10)), set()),
+    ):
+        (world.update if B in world.servers else world.snapshot)(database)
+        world.run()
+        world.check_settled()
+        codes = {entry["port"]: entry["code"] for entry in world.status()["vnics"] if entry["state"] == "isolated"}
+        assert {port for port, code in codes.items() if code == "several-scopes"} == shut
+
+
+@pytest.mark.parametrize("before,after", [(0, HIGHEST_METER), (HIGHEST_METER, 0)])
+def test_a_bridge_that_comes_back_with_or_without_meters_gets_what_it_can_do(before, after):
+    world = World()
+    world.policy(ONE)
+    world.snapshot(a(*PORTS))
+    world.connect(1, most_meters=before)
+    world.run()
+    world.disconnect(1)
+    world.run()
+    switch = world.connect(1, most_meters=after, flows={}, meters={})
+    world.run()
+    assert bool(switch.meters) is bool(after)
+    assert world.holds_wanted(1)
+    world.check_settled()

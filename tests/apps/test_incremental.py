@@ -100,9 +100,10 @@ def colliding(text, salt=0):
 
 
 @contextmanager
-def everything_checked(collide):
+def everything_checked(collide, most_copied):
     found = colliding if collide else digest
     with (
+        patch("policy.flows.identity_book.MAX_COPIED", most_copied),
         patch("policy.flows.cookies.digest", found),
         patch("policy.flows.identity_book.digest", found),
         patch.multiple(
@@ -142,14 +143,16 @@ vms = st.fixed_dictionaries(
         for name, addresses in zip(NAMES, ADDRESSES, strict=True)
     }
 )
-SCOPES = ("{green: {vlan: 10}, grey: {vlan: 20, scope: lab}}", "{green: {vlan: 10}, grey: {vlan: 20}}",
+SCOPES = ("{green: {vlan: 10}, grey: {vlan: 20, scope: lab}}",
+          "{green: {vlan: 10}, grey: {vlan: 20}, none: {vlan: 30, scope: lab}}",
           "{green: {vlan: 10, scope: aa}, grey: {vlan: 20, scope: lab}}")  # fmt: skip
 GROUPS = {
     "web": ("match: role == web", "match: 'role in (web, app)'", "vms: web"),
     "app": ("match: role == app", "any_of: [web, nets, {vms: db}]", "match: not has(role)"),
     "nets": ("cidrs: [10.0.0.0/24]", "cidrs: [10.0.0.0/16, 224.0.0.0/8], except: [10.0.0.0/30]",
              'cidrs: [10.0.0.1, "2001:db8::/64"]'),
-    "many": ("cidrs: [0.0.0.0/0], except: [10.0.0.0/8]", 'cidrs: ["ff02::/16", 224.0.0.251]', "match: all()"),
+    "many": ("cidrs: [0.0.0.0/0], except: [10.0.0.0/8]", 'cidrs: ["ff02::/16", 224.0.0.251]', "match: all()",
+             "cidrs: [224.0.0.0/8, 10.0.0.0/28], scope: lab"),
 }  # fmt: skip
 RULES = (
     "{name: one, allow: tcp/80, from: web, to: app}",
@@ -189,7 +192,7 @@ policies = st.builds(
     policy_files,
     vms,
     st.sampled_from(SCOPES),
-    st.fixed_dictionaries({name: st.integers(0, 2) for name in GROUPS}),
+    st.fixed_dictionaries({name: st.integers(0, len(forms) - 1) for name, forms in GROUPS.items()}),
     st.lists(st.sampled_from(RULES), max_size=5),
     st.lists(st.sampled_from(RULES), max_size=3),
     st.sampled_from(("on", "off")),
@@ -281,10 +284,10 @@ steps = st.one_of(
 )
 
 
-@given(policies, ports, ports, st.lists(steps, max_size=12), st.booleans(), st.booleans())
+@given(policies, ports, ports, st.lists(steps, max_size=12), st.booleans(), st.booleans(), st.sampled_from((6, 10**5)))
 @settings(max_examples=80, deadline=None)
-def test_what_is_kept_is_what_a_fresh_engine_works_out(files, on_a, on_b, history, one_by_one, collide):
-    with everything_checked(collide):
+def test_what_is_kept_is_what_a_fresh_engine_works_out(files, on_a, on_b, history, one_by_one, collide, most):
+    with everything_checked(collide, most):
         world = World((A, B), one_by_one)
         world.loader = Loader()
         world.policy("version: 1\n")

@@ -56,3 +56,15 @@ def test_a_wide_message_is_not_wrapped(shop):
     (shop / "wrong.yaml").write_text("version: 1\ngroups:\n  web: {any_of: " + "x" * 600 + "}\n")
     result = portcullis("check", "wrong.yaml")
     assert len(result.stderr.splitlines()) == 2
+
+
+def test_what_nothing_enforces_is_a_note_and_no_problem(shop):
+    (shop / "limits.yaml").write_text("limits:\n  few: {connections: 7}\n  some: {notices: 7}\n")
+    result = portcullis("check", ".")
+    assert result.exit_code == 0
+    assert result.stderr == "limits.yaml:2:3: note: limit few states connections: 7, which limits nothing yet\n"
+    result = portcullis("check", ".", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    told = json.loads(result.stdout)
+    assert told["ok"] and told["problems"] == []
+    assert [(note["file"], note["line"]) for note in told["notes"]] == [("limits.yaml", 2)]

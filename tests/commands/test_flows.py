@@ -159,6 +159,14 @@ def test_a_dump_as_json(shop, nobody):
     assert [(each["kind"], each["table"]) for each in told] == [("rule", "EGRESS_APPLICATION"), ("pipeline", "GUARD")]
 
 
+def test_an_empty_line_is_most_likely_a_pipe_that_found_nothing(shop):
+    for nothing in ("", " \n"):
+        result = portcullis("explain", "shop.yaml", "--flow", nothing)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "nothing in it" in result.stderr and "--flow -" in result.stderr
+    assert "nothing in it" not in portcullis("explain", "shop.yaml", "--flow", "x").stderr
+
+
 @pytest.mark.parametrize("option", [[], ["--json"]])
 def test_one_flow_that_is_not_ours_is_a_no(shop, option):
     stdin = DUMP + " priority=0 actions=NORMAL\n"

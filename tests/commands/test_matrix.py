@@ -95,7 +95,8 @@ def test_many_vms_are_listed(shop):
 
 
 def test_wrong_usage(shop):
-    for words in (["--service", "tcp"], ["--service", "https"], ["--source-port", "1"], ["--by", "nothing"]):
+    forms = (["--json", "--csv"], ["--csv", "--html"], ["--html", "--json"], ["--json", "--csv", "--html"])
+    for words in (["--service", "tcp"], ["--service", "https"], ["--source-port", "1"], ["--by", "nothing"], *forms):
         result = portcullis("matrix", "shop.yaml", *words)
         assert result.exit_code == 2 and not result.stdout
     assert portcullis("matrix", "none.yaml").exit_code == 2

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from policy.cli import cli
+
 PORTCULLIS = [sys.executable, "-m", "policy.cli"]
 BROKEN = "import policy.cli, policy.commands.policies as p\n{patch}\npolicy.cli.main()"
 
@@ -21,8 +23,11 @@ def run(*words, **more):
 def test_alone_it_prints_help(shop):
     done = run()
     assert (done.returncode, done.stderr) == (0, "")
-    for command in ("check", "explain", "run", "status", "topology"):
+    for command in cli.commands:
         assert f"\n  {command} " in done.stdout
+    # Above that list stands what each is for, by what one wants to do.
+    by_purpose = done.stdout.split("\nOptions:")[0]
+    assert [command for command in cli.commands if f"portcullis {command} " not in by_purpose] == []
 
 
 def test_version(shop):
@@ -141,3 +146,9 @@ def test_it_starts_quickly_and_without_what_it_does_not_need(shop):
     code = "import sys, policy.cli; print(*sorted({'ryu', 'eventlet', 'ryu_apps', 'networkx'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("\n", "")
+
+
+def test_every_command_says_what_its_exit_status_means():
+    for name, command in cli.commands.items():
+        for each in getattr(command, "commands", {name: command}).values():
+            assert "Exit status:" in (each.help or ""), name

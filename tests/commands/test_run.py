@@ -1,12 +1,15 @@
 """`portcullis run`: the command line of ryu-manager."""
 
 import os
+import re
 import shlex
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
+from mininet_scenarios.lab.controller import free_port
 from tests.commands.conftest import portcullis
 
 APPLICATION = Path(__file__).parents[2] / "ryu_apps"
@@ -26,6 +29,7 @@ def test_the_least(shop):
         f"--portcullis-policy={shop}",
         "--ofp-listen-host=127.0.0.1",
         "--ofp-tcp-listen-port=6653",
+        "--ofp-ssl-listen-port=6653",
         "--wsapi-host=127.0.0.1",
         "--wsapi-port=8080",
         str(APPLICATION / "portcullis.py"),
@@ -36,7 +40,7 @@ def test_everything(shop):
     (shop / "ryu.conf").write_text("")
     words = shlex.split(
         ". --ovsdb tcp:h:6640 --ovsdb unix:/a --uplink eth1 --uplink 'bond*' --bridge br0 --listen [::1]:7000 "
-        "--log stdout --log file:x --status-port 9000 --config-file ryu.conf --verbose"
+        "--log stdout --log file:x --log-rate 50 --grace 2.5 --status-port 9000 --config-file ryu.conf --verbose"
     )
     assert command(*words, "--", "--log-file", "--x", "more")[3:] == [
         "--config-file=ryu.conf",
@@ -48,8 +52,11 @@ def test_everything(shop):
         "--portcullis-bridge=br0",
         "--portcullis-log=stdout",
         "--portcullis-log=file:x",
+        "--portcullis-log-rate=50.0",
+        "--portcullis-grace=2.5",
         "--ofp-listen-host=::1",
         "--ofp-tcp-listen-port=7000",
+        "--ofp-ssl-listen-port=7000",
         "--wsapi-host=127.0.0.1",
         "--wsapi-port=9000",
         "--verbose",
@@ -65,6 +72,29 @@ def test_where_nobody_can_listen(shop, listen):
     result = portcullis("run", ".", "--listen", listen, "--dry-run")
     assert result.exit_code == 2
     assert "--listen" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--log-rate", "--grace"])
+@pytest.mark.parametrize("value", ["", "-1", "nan", "inf", "x"])
+def test_numbers_that_are_none(shop, option, value):
+    result = portcullis("run", ".", option, value, "--dry-run")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert option in result.stderr
+
+
+def test_the_help_says_how_a_port_becomes_an_uplink():
+    assert "external_ids:role=uplink" in portcullis("run", "--help").output.replace("\n", "")
+
+
+def test_defaults_are_those_of_the_settings():
+    """The command line's own help states them; the application has them."""
+    from ryu_apps.settings import OPTIONS
+
+    defaults = {option.name: option.default for option in OPTIONS}
+    text = " ".join(portcullis("run", "--help").output.split())
+    for name in ("log-rate", "grace"):
+        said = text.split(f"--{name} ")[1].split(" --")[0]
+        assert f"[default: {defaults[name]:g}]" in said
 
 
 @pytest.mark.parametrize("words", [["nothing"], [".", "stray"], [], [".", "--config-file", "nothing"]])
@@ -94,3 +124,49 @@ def test_no_application(shop, monkeypatch):
     result = portcullis("run", ".", "--dry-run")
     assert result.exit_code == 2
     assert "not installed" in result.stderr
+
+
+# --- where it connects to, and where it listens
+
+
+@pytest.mark.parametrize(
+    "remote",
+    ["tcp:host", "tcp::6640", "tcp:host:0", "tcp:host:x", "tcp:a:b:1", "ssl:host", "unix:", "bogus", "http://h:1", ""],
+)
+def test_servers_that_are_none(remote, shop):
+    result = portcullis("run", ".", "--dry-run", "--ovsdb", remote)
+    assert result.exit_code == 2 and "is not an OVSDB server like unix:FILE" in result.stderr
+
+
+@pytest.mark.parametrize("remote", ["tcp:host:6640", "ssl:[::1]:6640", "tcp:10.0.0.1:6640", "unix:/run/x/db.sock"])
+def test_servers(remote, shop):
+    assert portcullis("run", ".", "--dry-run", "--ovsdb", remote).exit_code == 0
+
+
+@pytest.fixture
+def taken():
+    """A port at which somebody listens who would share it."""
+    with socket.socket() as other:
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+            other.setsockopt(socket.SOL_SOCKET, option, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+@pytest.mark.parametrize("openflow", [True, False])
+def test_a_port_that_is_taken(shop, monkeypatch, taken, openflow):
+    became = []
+    monkeypatch.setattr("os.execv", lambda *words: became.append(words))
+    ports = (taken, free_port()) if openflow else (free_port(), taken)
+    result = portcullis("run", ".", "--listen", f"127.0.0.1:{ports[0]}", "--status-port", ports[1])
+    assert (result.exit_code, became) == (2, [])
+    assert result.stderr == f"portcullis: cannot listen at 127.0.0.1:{taken}: Address already in use\n"
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "[2001:db8::1]"])
+def test_an_address_that_is_elsewhere(shop, monkeypatch, address):
+    monkeypatch.setattr("os.execv", lambda *words: pytest.fail("it starts, and is deaf"))
+    result = portcullis("run", ".", "--listen", f"{address}:6653", "--status-port", free_port())
+    assert result.exit_code == 2
+    assert re.fullmatch(rf"portcullis: cannot listen at {re.escape(address)}:6653: [A-Z][a-z ]+\n", result.stderr)

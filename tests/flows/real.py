@@ -14,12 +14,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mininet_scenarios.lab.ovs import Ovs
-from policy.flows.bridge_book import bridge_meters
 from policy.flows.difference import difference
 from policy.flows.flow import Flow, Key
 from policy.flows.tables import TABLES
 from tests.flows.openflow import Switch
-from tests.flows.worlds import OUTSIDE, PATCH, PLACES, World, document
+from tests.flows.worlds import OUTSIDE, PATCH, PLACES, World, bridge_meters, document
 
 
 class Control:

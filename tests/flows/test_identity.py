@@ -26,7 +26,7 @@ def looked_up(identities, scope, address):
     """The groups that the switch's longest-prefix match finds."""
     found = [
         (prefix.prefixlen, members)
-        for (where, prefix), members in identities.entries.items()
+        for (where, prefix), (members, *_) in identities.entries.items()
         if where == scope and prefix.version == address.version and address in prefix
     ]
     return max(found, key=lambda item: item[0])[1] if found else EMPTY
@@ -62,10 +62,10 @@ def test_rules_see_the_same_side_by_identity_as_by_group(policy_document, some_l
 @given(documents(), labels)
 def test_entries_are_only_there_where_something_changes(policy_document, some_labels):
     entries = World(policy_document, some_labels).compiled.identities.entries
-    for (scope, prefix), members in entries.items():
+    for (scope, prefix), (members, *_) in entries.items():
         wider = [
             (other.prefixlen, found)
-            for (where, other), found in entries.items()
+            for (where, other), (found, *_) in entries.items()
             if where == scope and other != prefix and other.version == prefix.version and prefix.subnet_of(other)
         ]
         assert members != (max(wider, key=lambda item: item[0])[1] if wider else EMPTY)

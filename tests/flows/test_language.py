@@ -12,11 +12,11 @@ import pytest
 from policy.evaluate import Connection, Endpoint
 from policy.flows.cookies import Drop, Kind, Reason, reason
 from policy.flows.flow import Flow, refuses
+from policy.flows.icmpv6 import LISTENER_QUERY, REDIRECT, ROUTER_ADVERTISEMENT, ROUTER_SOLICITATION
 from policy.flows.packet import Packet
-from policy.flows.plumbing import ROUTER_ADVERTISEMENT, ROUTER_SOLICITATION
 from policy.flows.walk import Told
 from policy.load import load_texts
-from policy.model import ICMPV6, TCP, UDP, Group, Tier
+from policy.model import ICMPV6, TCP, UDP, Builtins, Group, Tier
 from policy.selectors import parse_selector
 from tests.flows.packets import answer, ip, later, opening
 from tests.flows.worlds import PLACES, World, address, cidrs, document, mac_of, policy, rule, who
@@ -209,9 +209,67 @@ def test_a_vnic_may_serve_dhcp_and_advertise_routes_by_its_roles(monkeypatch, gr
     for packet in (offer, advertisement):
         arrivals, _ = world.send("web-2", packet)
         assert ("web-1" in {arrival.at for arrival in arrivals}) is granted
+    # No role lets a vNIC send these, be it from an address with which it may do everything.
+    for kind, why in ((REDIRECT, Drop.ROUTER_ADVERTISEMENT), (LISTENER_QUERY, Drop.NO_PASSAGE)):
+        for source in ("fe80::5054:ff:fe00:2", "2001:db8::2"):
+            told = replace(advertisement, icmpv6_type=kind, ipv6_src=int(address(source)))
+            arrivals, (only,) = world.send("web-2", told)
+            assert not arrivals and only.drop == Reason(Kind.DROP, why)
+    arrivals, _ = world.send("outside", replace(advertisement, eth_src=0x2000000FF, icmpv6_type=REDIRECT))
+    assert "web-1" not in {arrival.at for arrival in arrivals}
     solicitation = replace(
         ip("fe80::5054:ff:fe00:1", "ff02::2", ICMPV6, ip_ttl=255),
         eth_src=mac_of("web-1"), eth_dst=0x3333_0000_0002, icmpv6_type=ROUTER_SOLICITATION,
     )  # fmt: skip
     arrivals, _ = world.send("web-1", solicitation)
     assert ("web-2" in {arrival.at for arrival in arrivals}) is granted
+
+
+ASKS = rule("allow", "udp/67", (who("role == db"),), (who("role == web"),))
+# Where the server is and where the client; web-2 and web-3 have the role.
+SERVED = {"one bridge": ("db-1", "web-2"), "two bridges": ("db-1", "web-3")}
+
+
+@pytest.fixture
+def dhcp_servers(monkeypatch):
+    for bridge, place in (("left", 12), ("right", 11)):
+        with_role = replace(PLACES[bridge][place], roles=frozenset({"dhcp-server"}))
+        monkeypatch.setitem(PLACES[bridge], place, with_role)
+
+
+def dhcp(client: str, server: str) -> Packet:
+    """A client that has an address asks for it again."""
+    ends = (Endpoint(None, address(ADDRESSES[name])) for name in (client, server))
+    return opening(Connection(*ends, 4, UDP, 68, 67), mac_of(client), mac_of(server))
+
+
+def comes(world: World, source: str, target: str, packet: Packet) -> bool:
+    return target in {arrival.at for arrival in world.send(source, packet)[0]}
+
+
+@pytest.mark.parametrize("where", SERVED)
+def test_without_the_built_in_rule_dhcp_goes_by_the_rules_and_so_do_answers(dhcp_servers, where):
+    client, server = SERVED[where]
+    off = Builtins(dhcp_client=False)
+    world = World(document(policy("p", ASKS), builtins=off))
+    request = dhcp(client, server)
+    assert not comes(world, server, client, answer(request))  # nobody has asked
+    assert comes(world, client, server, request)
+    assert comes(world, server, client, answer(request))
+    assert comes(world, client, server, later(request))
+    world.install(document(builtins=off), {})
+    assert not comes(world, client, server, request)
+    assert not comes(world, server, client, answer(request))  # what is not allowed any more is cut
+
+
+@pytest.mark.parametrize("where", SERVED)
+def test_an_offer_that_nobody_asked_for_is_judged_by_the_client_as_from_the_server(dhcp_servers, where):
+    """As after a request to all from 0.0.0.0, of which conntrack does not know that this is its answer."""
+    client, server = SERVED[where]
+    offers = rule("allow", "udp/68", (who("role == web"),), (who("role == db"),), egress=False)
+    world = World(document(policy("p", offers), builtins=Builtins(dhcp_client=False)))
+    offer = answer(dhcp(client, server))
+    assert comes(world, server, client, offer)
+    others = rule("allow", "udp/68", (who("role == db"),), (who("role == db"),), egress=False)
+    world = World(document(policy("p", others), builtins=Builtins(dhcp_client=False)))
+    assert not comes(world, server, client, offer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from policy.flows.action_wire import LEARN_PRIORITY
 from policy.flows.fields import register_parts
 from policy.flows.reference import PAGE, PART, UnknownPart, generators, main, refreshed
 from policy.flows.sample import DB_PORT, OUTSIDE_PORT, WEB_PORT, sample, stories
@@ -45,3 +46,14 @@ def test_stories_end_as_they_are_told():
         "refused": (),
         "spoofed": (),
     }
+
+
+def test_priorities_of_tables_are_those_that_their_flows_have():
+    made = sample()
+    rows = dict(line.strip("| ").split(" | ") for line in [*generators(made)["priorities"]()][2:])
+    assert rows["LEARNED"] == "100: learned" == f"{LEARN_PRIORITY}: learned"
+    assert {name for name, bands in rows.items() if "learned" in bands} == {"LEARNED"}
+    used = {item.table.name for item in made.flows.values()}
+    assert {name for name, bands in rows.items() if "sample" in bands} == (
+        {name for name in TABLES if name not in used} - {"LEARNED", "EGRESS_AUDIT", "INGRESS_AUDIT"}
+    )

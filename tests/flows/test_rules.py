@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from policy.flows import fields as f
 from policy.flows import rules
 from policy.flows.cookies import Kind, cookie
-from policy.flows.flow import Conjunction, Resubmit, exact, flow, match
+from policy.flows.flow import Conjunction, Flow, Resubmit, exact, flow, match
 from policy.flows.tables import TABLES
 from policy.flows.walk import Flows, WalkError
 from policy.model import Tier
@@ -81,15 +82,31 @@ def test_flows_grow_with_groups_plus_services_not_with_their_product():
     assert size(40) - size(20) == 20
 
 
+def _asked(item: Flow) -> tuple[int, ...]:
+    return tuple(test.value for test in item.match if test.field is f.AUDIT)
+
+
 @given(documents(), labels)
 def test_no_two_rules_share_a_priority_in_a_table(policy_document, some_labels):
+    """Policies in audit of several tiers share a table, but a packet asks one of them at a time."""
     for flows in World(policy_document, some_labels).tables.values():
         reasons = {
-            (item.table.name, item.priority, item.cookie)
+            (item.table.name, _asked(item), item.priority, item.cookie)
             for item in flows.values()
             if item.table.name.startswith(("EGRESS_", "INGRESS_")) and item.priority
         }
-        assert max(Counter((table, priority) for table, priority, _ in reasons).values(), default=1) == 1
+        assert max(Counter((table, asked, priority) for table, asked, priority, _ in reasons).values(), default=1) == 1
+
+
+def test_policies_in_audit_of_two_tiers_are_asked_one_at_a_time():
+    one, other = (
+        replace(policy(name, rule("deny", "tcp/80", (WEB,)), tier=tier), audit=True)
+        for name, tier in (("first", Tier.ENVIRONMENT), ("second", Tier.APPLICATION))
+    )
+    found = flows_of(World(document(one, other)), "EGRESS_AUDIT")
+    assert len({item.priority for item in found}) == 1
+    asked = {(_asked(item), item.cookie) for item in found}
+    assert {numbers for numbers, _ in asked} == {(1,), (2,)} and len(asked) == 2
 
 
 # --- the same outcome

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ryu.ofproto import ofproto_v1_4 as ofp
 from ryu.ofproto import ofproto_v1_4_parser as parser
@@ -41,6 +41,7 @@ from policy.flows.flow import (
 from policy.flows.match_wire import decode_match, encode_match
 from policy.flows.plumbing import LEARN
 from policy.flows.tables import TABLES
+from policy.flows.text import action_text, flow_text
 from tests.flows.frames import frame
 from tests.flows.packets import ip
 from tests.flows.real import Real
@@ -143,10 +144,15 @@ def test_statistics_are_read(some, packets):
 
 def read(data: bytes) -> None:
     try:
-        for entry in wire.decode_flow_stats(data):
-            assert entry.flow is None or entry.flow.key is not None
+        found = list(wire.decode_flow_stats(data))
     except openflow.WireError:
-        pass
+        return
+    for entry in found:
+        # What is taken for a flow can be told, and sent again.
+        if entry.flow is not None:
+            assert flow_text(entry.flow)
+            encode_match(entry.flow.match)
+            action_wire.encode_actions(entry.flow.actions)
 
 
 @given(st.binary(max_size=300))
@@ -170,6 +176,86 @@ def test_noise_in_match_and_instructions_is_nobodys_flow(tests, instructions):
     length = 48 + len(padded) + len(instructions)
     fixed = struct.pack("!HBxIIHHHHHxxQQQ", length, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0)
     read(fixed + padded + instructions)
+
+
+# One test of a match as a switch could write it: mostly of a field that we know, in as many bytes as it says.
+headers = st.sampled_from([(field.oxm_class, field.oxm_field) for field in f.FIELDS.values()])
+told_tests = st.builds(
+    lambda name, masked, body: struct.pack("!HBB", name[0], name[1] << 1 | masked, len(body)) + body,
+    st.one_of(headers, st.tuples(st.integers(0, 2**16 - 1), st.integers(0, 127))),
+    st.booleans(),
+    st.one_of(*(st.binary(min_size=size, max_size=size) for size in (0, 1, 2, 4, 6, 8, 12, 16, 32, 33))),
+)
+told_matches = st.one_of(
+    st.binary(max_size=60),
+    st.builds(lambda kind, length, body: struct.pack("!HH", kind, length) + body,
+              st.sampled_from((1, 1, 0)), st.integers(0, 60), st.binary(max_size=60)),
+    st.lists(told_tests, max_size=4).map(
+        lambda found: struct.pack("!HH", 1, 4 + sum(map(len, found))) + b"".join(found)
+    ),
+)  # fmt: skip
+
+
+@given(told_matches)
+@settings(max_examples=400)
+def test_whatever_a_switch_tells_is_a_match_or_an_error(data):
+    try:
+        tests = decode_match(data)
+    except openflow.WireError:
+        return
+    assert decode_match(encode_match(tests)) == tests
+    for test in tests:
+        assert 0 < test.mask <= test.field.full
+        assert not test.value & ~test.mask
+
+
+@pytest.mark.parametrize(
+    ("field", "has_mask", "body"),
+    [
+        (f.TCP_DST, 0, bytes(4)),
+        (f.TCP_DST, 1, bytes(2)),
+        (f.TCP_DST, 1, bytes(3)),
+        (f.ETH_DST, 0, b"\xff" * 16),
+        (f.VLAN_VID, 0, b"\xff\xff"),
+        (f.IPV4_SRC, 1, b"\1\1\1\1\xff\xff\xff\0"),
+        (f.IPV4_SRC, 1, bytes(8)),
+        (f.ZONE, 0, bytes(8)),
+        (f.IN_PORT, 0, b"\0\1\0\0"),
+        (f.IN_PORT, 1, bytes(4) + b"\xff\xff\xff\0"),
+    ],
+)
+def test_a_field_in_other_bytes_than_its_own_is_nobodys_flow(field, has_mask, body):
+    told = struct.pack("!HBB", field.oxm_class, field.oxm_field << 1 | has_mask, len(body)) + body
+    with pytest.raises(openflow.WireError, match=r"match on|port 0x"):
+        decode_match(struct.pack("!HH", 1, 4 + len(told)) + told)
+
+
+@given(actions, st.data())
+@settings(max_examples=300)
+def test_whatever_a_switch_tells_is_an_action_or_an_error(action, data):
+    told = bytearray(action_wire.encode_actions([action]))
+    for place in data.draw(st.lists(st.integers(4, len(told) - 1), min_size=1, max_size=3)):
+        told[place] = data.draw(st.one_of(st.sampled_from((0, 1, 255)), st.integers(0, 255)))
+    try:
+        found = action_wire.decode_actions(bytes(told))
+    except (openflow.WireError, struct.error):
+        return
+    assert all(map(action_text, found))
+    assert action_wire.decode_actions(action_wire.encode_actions(found)) == found
+
+
+def test_a_load_of_more_than_the_field_holds_is_nobodys_action():
+    told = bytearray(action_wire.encode_actions([Load(f.TUPLE, 1)]))
+    told[-1] = 2
+    with pytest.raises(openflow.WireError):
+        action_wire.decode_actions(bytes(told))
+
+
+@pytest.mark.parametrize("length", [0, 3, 5, 9, 200])
+def test_a_match_of_another_length_than_it_says_is_nobodys_flow(length):
+    good = encode_match((exact(f.ETH_TYPE, 0x800),))
+    with pytest.raises(openflow.WireError):
+        decode_match(good[:2] + struct.pack("!H", length) + good[4:])
 
 
 @pytest.mark.parametrize("twice", [exact(f.ETH_SRC, 1), exact(f.ZONE, 2)])

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
-from policy.flows.bridge_book import bridge_flows
+from policy.flows.bridge_book import BridgeBook, bridge_flows
 from policy.flows.compile import Compiled, prepare
 from policy.flows.flow import Flow, Key
+from policy.flows.meters import Meter
 from policy.flows.packet import Packet
 from policy.flows.tracker import Tracker
 from policy.flows.walk import Flows, Walk, walk
@@ -84,6 +85,11 @@ def mac_of(name: str) -> int:
             if found.id == name:
                 return mac_number(found.mac or "")
     return OUTSIDE_MAC
+
+
+def bridge_meters(document: Document, bridge: Bridge) -> dict[int, Meter]:
+    """All meters of a bridge, by number."""
+    return dict(BridgeBook().wanted(prepare(document, [port.vnic for port in bridge.vnic_ports]), bridge, {}).meters)
 
 
 def bridge(name: str, ports: Iterable[Port]) -> Bridge:

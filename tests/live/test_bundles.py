@@ -7,10 +7,10 @@ import pytest
 from ryu.ofproto.ofproto_parser import header
 
 from policy.flows import wire
-from policy.flows.bridge_book import bridge_meters
 from ryu_apps.engine import NO_POLICY
 from ryu_apps.facts import BundleDone, BundleRefused, FlowsRead, ReadFlows, SendBundle
 from tests.apps.switch_room import BRIDGE, FLOWS, Room
+from tests.flows.worlds import bridge_meters
 from tests.live.private_ovs import PrivateOvs
 
 # A match on a field that no OVS knows: OVS finds out when it reads the message, and would commit the others.

@@ -1,5 +1,6 @@
 """Groups: the values that their forms make, and what is refused."""
 
+from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from policy.errors import PolicyError
 from policy.groups import ANY
 from policy.load import load_texts
+from policy.model import Group
 from policy.selectors import parse_selector
 from tests.policy.words import document, refused
 
@@ -165,3 +167,34 @@ def test_files_add_up_in_any_order():
         "c.yaml": b"services: {t: tcp/1}\n",
     }
     assert load_texts(files) == load_texts(dict(reversed(files.items())))
+
+
+def test_groups_that_differ_have_other_hashes():
+    """Groups with one hash are compared each with each: 80 of them kept the worker for a minute."""
+    rules = "\n".join(
+        f"      - {{allow: any, from: {{cidrs: 192.0.2.0/24, except: 192.0.2.{n % 256}/{32 - n // 256}}}}}"
+        for n in range(0, 512, 2)
+    )
+    rules += "".join(
+        f"\n      - {{allow: any, from: {{any_of: [{{cidrs: 192.0.2.{n}}}, {{cidrs: 192.0.2.{n + 1}}}]}}}}"
+        for n in range(250)
+    )
+    loaded = document(f"policies:\n  - name: p\n    rules:\n{rules}")
+    sides = {rule.sources[0] for policy in loaded.policies for rule in policy.rules}
+    assert len({hash(group) for group in sides}) == len(sides) >= 500
+    assert len({hash(Group("a", scope=scope)) for scope in (None, "default", "lab")}) == 3
+
+
+def test_addresses_with_one_hash_do_not_make_groups_with_one_hash():
+    """Python's own hash of an address is the number less all whole multiples of 2**61 - 1: anybody can find others."""
+    twins = [ip_network(2**126 + number * (2**61 - 1)) for number in range(500)]
+    assert len(set(map(hash, twins))) == 1
+    for groups in ([Group(cidrs=(twin,)) for twin in twins], [Group(excepts=(twin,)) for twin in twins]):
+        assert len(set(map(hash, groups))) == 500
+
+
+def test_a_copy_of_a_group_has_the_hash_of_what_it_is():
+    group = document("groups: {a: {cidrs: 192.0.2.0/24}}").groups["a"]
+    assert replace(group, shared=True, place=None) == group
+    assert hash(replace(group, shared=True, place=None)) == hash(group)
+    assert hash(replace(group, cidrs=())) == hash(Group("a")) != hash(group)

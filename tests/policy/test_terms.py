@@ -168,6 +168,8 @@ def test_helpers():
           again: {terms: ftp, helper: ftp}
           boot: {terms: udp/69, helper: tftp}
           files: [boot, ftp, tcp]
+          next: {protocol: tcp, port: 22, helper: ftp}
+          both: [ftp, next]
           plain: tcp/21
         policies:
           - {name: p, rules: [{allow: [files, ftp]}, {allow: [tcp/21, tcp/22]}, {deny: [ftp, any]}]}
@@ -179,6 +181,7 @@ def test_helpers():
     assert loaded.services["listed"] == (Term(TCP, ports=((21, 21), (2121, 2121)), helper="ftp"),)
     assert loaded.services["boot"] == (boot,)
     assert loaded.services["files"] == (Term(TCP), FTP_21, boot)
+    assert loaded.services["both"] == (FTP_21, replace(FTP_21, ports=((22, 22),)))
     assert loaded.services["plain"] == (Term(TCP, ports=((21, 21),)),)
     first, second, third = loaded.policies[0].rules
     assert (first.terms, first.helpers) == ((Term(TCP), FTP_21, boot), {"ftp", "tftp"})
@@ -263,7 +266,9 @@ def test_services():
         ("services: {b: §{helper: ftp}}", "'protocol'"),
         ("services: {b: {protocol: tcp, helper: §ftp}}", "single destination ports like 'tcp/21'"),
         ("services: {b: {protocol: tcp, port: 21-22, helper: §ftp}}", "single destination ports"),
-        ("services: {b: {protocol: tcp, port: [21, 22], helper: §ftp}}", "single destination ports"),
+        ("services: {b: {protocol: tcp, port: [21, 22], helper: §ftp}}", "21-22 is a range, as ports next to"),
+        ("services: {b: {terms: [tcp/2121, tcp/2122], helper: §ftp}}", "2121-2122 is a range, as ports next"),
+        ("services: {b: {terms: [tcp/21, tcp], helper: §ftp}}", "like 'tcp/21', and nothing else"),
         ("services: {b: {protocol: udp, port: 21, helper: §ftp}}", "like 'tcp/21'"),
         ("services: {b: {protocol: tcp, port: 69, helper: §tftp}}", "like 'udp/69'"),
         ("services: {b: {protocol: any, helper: §ftp}}", "single destination ports"),

@@ -64,6 +64,31 @@ def test_on_two_switches_both_stand_and_it_is_told():
     assert "hv1/br0/a" in finding.message and "hv2/br0/b" in finding.message
 
 
+def test_on_two_switches_in_two_scopes_none_is_believed():
+    one = database(vnic("a", "x", MAC_2, tag=10), vnic("c", "z", MAC_3, tag=10))
+    two = database(vnic("b", "x", MAC_2, tag=30), remote="unix:b", host="hv2", dpid=9)
+    topology = join(one, two, inventory=INVENTORY)
+    ports = ports_of(topology)
+    assert verdicts(one, two) == {"a": "several-scopes", "b": "several-scopes", "c": "ok"}
+    for name, other in (("a", "hv2/br0/b (VLAN 30, scope lab)"), ("b", "hv1/br0/a (VLAN 10, scope default)")):
+        assert other in ports[name].reason
+        assert ports[name].who == "x"
+    assert not topology.findings
+
+
+def test_a_vnic_in_two_scopes_takes_nothing_from_others():
+    one = database(vnic("a", "x", MAC_2, tag=10, addresses="10.1.0.7"), vnic("c", "z", MAC_2, tag=10))
+    two = database(
+        vnic("b", "x", MAC_2, tag=30), vnic("d", "y", MAC_3, addresses="10.1.0.7"), remote="unix:b", host="hv2", dpid=9
+    )
+    assert verdicts(one, two) == {"a": "several-scopes", "b": "several-scopes", "c": "ok", "d": "ok"}
+
+
+def test_who_has_lost_the_vnic_already_does_not_count_for_its_scope():
+    one = database(vnic("a", "if-web", MAC_1), vnic("b", "other", MAC_1, vm_id="id-web", tag=30))
+    assert verdicts(one) == {"a": "ok", "b": "duplicate-vnic"}
+
+
 def test_one_mac_twice_in_a_vlan():
     assert verdicts(database(vnic("a", "x", MAC_3), vnic("b", "y", MAC_3))) == {
         "a": "duplicate-mac",

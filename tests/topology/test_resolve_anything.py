@@ -44,7 +44,7 @@ def databases(draw, remote):
                 {
                     "name": name if members == 1 else f"{name}.{member}",
                     "type": draw(st.sampled_from(["", "internal", "patch", "vxlan", "strange"])),
-                    "ofport": draw(st.sampled_from([[], [-1], [10 * number + member + 1]])),
+                    "ofport": draw(st.sampled_from([[], [-1], [70000], *[[10 * number + member + 1]] * 3])),
                     "external_ids": draw(st.dictionaries(st.sampled_from(sorted(INTERFACE_KEYS)), TEXTS)),
                     "error": draw(st.one_of(st.just([]), TEXTS)),
                 },
@@ -91,6 +91,7 @@ def test_it_answers_for_every_interface_once(one, other):
     for port in topology.vnic_ports:
         assert isinstance(port, VnicPort)
         assert port.vnic.mac is not None
+        assert 0 < port.ofport < 0xFF00
     for remote in ("unix:a", "unix:b"):
         mine = [port for bridge in topology.bridges if bridge.remote == remote for port in bridge.vnic_ports]
         assert len({port.vnic.id for port in mine}) == len(mine)

@@ -44,8 +44,11 @@ def test_only_what_we_need_of_an_interface_is_kept():
     )
 
 
-def test_an_ofport_of_minus_one_is_none():
-    assert [make_row("Interface", "i", {"name": "x", "ofport": n}).ofport for n in ([], [-1], [5])] == [None, None, 5]
+def test_only_ports_that_can_be_are_ports():
+    numbers = ([], [-1], [0], [1], [5], [65279], [65280], [65533], [65534], [65535], [65536], [2**63 - 1])
+    assert [make_row("Interface", "i", {"name": "x", "ofport": n}).ofport for n in numbers] == (
+        [None, None, None, 1, 5, 65279, None, None, 65534, None, None, None]
+    )
 
 
 def test_long_text_is_cut_but_seen_to_be_too_long():

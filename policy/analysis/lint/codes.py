@@ -96,6 +96,11 @@ _TABLE = (
         "the sides never meet. It guards nothing.",
     ),
     Code(
+        "PC601", Severity.WARNING, "limit that limits nothing",
+        "The limit `connections` (at one time) is read and not enforced: Open vSwitch 3.1 lets a controller of another "
+        "machine bound conntrack's entries neither by OpenFlow nor by OVSDB. `new_connections` is enforced.",
+    ),
+    Code(
         "PC901", Severity.ERROR, "silence without a reason",
         "`# lint: ignore CODE` needs a reason after the code, and silences nothing without one.",
     ),

@@ -8,7 +8,6 @@ from __future__ import annotations
 from policy.analysis import blast
 from policy.analysis.assertions import Examined, examine
 from policy.analysis.contexts import Contexts, places_of
-from policy.analysis.decide import Decider
 from policy.analysis.lint.run import Linted
 from policy.analysis.lint.unmentioned import unmentioned
 from policy.analysis.reach import OUTSIDE, Nodes, Reach
@@ -23,7 +22,7 @@ Fact = dict[str, object]
 _NO_WAY = ("icmp",)
 _ROLES = {
     DHCP_SERVER: "has the role dhcp-server: it may answer DHCP requests",
-    ROUTER: "has the role router: it may send IPv6 router advertisements and redirects",
+    ROUTER: "has the role router: it may send IPv6 router advertisements",
 }
 
 
@@ -93,7 +92,7 @@ def _talks(reach: Reach) -> list[Fact]:
     """Who may talk to whom, rule by rule: what really goes through by it."""
     return [
         {
-            **rule_fact(reach.contexts.rules.deciders[rule]),
+            **reach.contexts.rules.deciders[rule].told,
             "services": terms(opened.services),
             "from": _who(reach, opened.sources),
             "to": _who(reach, opened.destinations),
@@ -107,18 +106,6 @@ def _who(reach: Reach, nodes: Nodes) -> Fact:
     return {
         "vms": [vm for node in places_of(nodes) for vm in reach.nodes[node].vms],
         "outside": bool(nodes >> OUTSIDE & 1),
-    }
-
-
-def rule_fact(decider: Decider) -> Fact:
-    """A rule as `explain` tells it."""
-    return {
-        "tier": decider.policy.tier.label,
-        "tenant": decider.policy.tenant,
-        "policy": decider.policy.name,
-        "rule": decider.rule.name,
-        "file": decider.rule.place.file,
-        "line": decider.rule.place.line,
     }
 
 
@@ -205,7 +192,7 @@ def _blast(reach: Reach) -> Fact:
             for harm in blast.ranking(reach)
         ],
         "rules": [
-            {**rule_fact(reach.contexts.rules.deciders[part.rule]), "pairs": part.pairs, "without": part.without}
+            {**reach.contexts.rules.deciders[part.rule].told, "pairs": part.pairs, "without": part.without}
             for part in blast.parts_of_all(reach)
         ],
     }

@@ -1,0 +1,190 @@
+"""One controller, many bridges of one real Open vSwitch: start, a storm of new labels, all bridges calling again.
+
+    sudo .venv/bin/python -m bench.scale [--size 100x50] [--storm 500] [--json FILE] [--markdown docs/performance.md]
+
+The vNICs are ports of type dummy on bridges with the userspace datapath; policy, VMs and addresses are those of
+`bench.engine`. All the time somebody asks the controller for echoes, as each switch does now and then: how long the
+longest took is the *lag* of its event loop. Each figure goes from the first word of a change to the status that says
+all is enforced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.compare import FILE_WIDTH, machine
+from bench.echo import Echo
+from bench.engine import MAC, Size, policy_texts
+from bench.ovsdb import Ovsdb
+from bench.peer import peak_memory, process_seconds
+from bench.table import inserted
+from mininet_scenarios.lab import Lab, Ovs
+from mininet_scenarios.lab.controller import Controller, Status
+from mininet_scenarios.lab.ovs import PROTOCOLS
+from mininet_scenarios.lab.shell import run
+
+BEGIN = "<!-- generated: scale -->"
+PATIENCE = 300.0
+# Changes of one transaction while the bridges are built.
+BATCH = 500
+STORM = """\
+groups: {stormy: {match: zone == dmz}}
+policies: [{name: storm, rules: [{name: storm, allow: tcp/9443, from: stormy, to: stormy}]}]
+"""
+
+
+class Scale:
+    """The bridges, their controller, and what is measured."""
+
+    def __init__(self, lab: Lab, size: Size) -> None:
+        self.size = size
+        self.ovs: Ovs = lab.ovs(dummy="ports")
+        texts = {name: text.decode() for name, text in policy_texts(size).items()}
+        self.controller: Controller = lab.controller(
+            texts | {"storm.yaml": STORM}, self.ovs, options=["--portcullis-uplink", "eth*"]
+        )
+        self._build()
+
+    def _build(self) -> None:
+        """All bridges and ports, before there is a controller."""
+        words: list[list[str]] = []
+        for bridge in range(self.size.bridges):
+            name = f"br{bridge}"
+            settings = ["datapath_type=netdev", "fail_mode=secure", f"protocols={PROTOCOLS}"]
+            settings += ["other_config:disable-in-band=true"]
+            options = ["connection_mode=out-of-band", "max_backoff=1000", "inactivity_probe=5000"]
+            words.append(["--", "add-br", name, "--", "set", "bridge", name, *settings])
+            words.append(["--", "set-controller", name, self.controller.target])
+            words.append(["--", "set", "controller", name, *options])
+            words.append(_port(name, f"eth{bridge}", {}))
+            for place in range(self.size.vnics):
+                number = bridge * self.size.vnics + place
+                mac = f"{MAC + number:012x}"
+                ids = {"iface-id": f"vm-{number}", "attached-mac": ":".join(mac[i : i + 2] for i in range(0, 12, 2))}
+                words.append([*_port(name, f"tap{number}", ids), "--", "set", "port", f"tap{number}", "tag=10"])
+        for begin in range(0, len(words), BATCH):
+            batch = [word for each in words[begin : begin + BATCH] for word in each]
+            run("ovs-vsctl", f"--db={self.ovs.db}", "--timeout=300", *batch, env=self.ovs.env, timeout=310)
+
+    def wait(self) -> Status:
+        """Every vNIC is enforced."""
+
+        def all_there(status: Status) -> bool:
+            return sum(vnic["state"] == "enforced" for vnic in status["vnics"]) == self.size.ports
+
+        return self.controller.wait_enforced(PATIENCE, all_there, settle=False)
+
+    def flows(self) -> int:
+        """The flows of all bridges, as the switch counts them."""
+        told = (self.ovs.ofctl("dump-aggregate", f"br{bridge}") for bridge in range(self.size.bridges))
+        return sum(int(text.rpartition("flow_count=")[2]) for text in told)
+
+    def relabel(self, many: int) -> None:
+        """So many VMs get another label, each by a transaction of its own."""
+        database = Ovsdb(self.ovs.db_socket)
+        try:
+            for number in range(many):
+                database.set_ids(f"tap{number * self.size.ports // many}", {"labels": "zone=dmz"})
+        finally:
+            database.close()
+
+    def reconnect(self) -> None:
+        """One bridge after the other loses its controller and is given it again."""
+        for bridge in range(self.size.bridges):
+            name = f"br{bridge}"
+            self.ovs.vsctl("del-controller", name)
+            self.ovs.vsctl(
+                *("--", "set-controller", name, self.controller.target),
+                *("--", "set", "controller", name, "connection_mode=out-of-band", "max_backoff=1000"),
+            )
+
+
+def _port(bridge: str, name: str, ids: dict[str, str]) -> list[str]:
+    settings = [f'external_ids:{key}="{value}"' for key, value in ids.items()]
+    return ["--", "add-port", bridge, name, "--", "set", "interface", name, "type=dummy", *settings]
+
+
+def measured(size: Size, storm: int, console: Console) -> Iterator[tuple[str, str]]:
+    """What was measured, and what came out."""
+    with ExitStack() as stack:
+        lab = stack.enter_context(Lab())
+        scale = Scale(lab, size)
+        console.print(f"{size.ports:,} vNICs on {size.bridges} bridges are there", style="dim")
+        controller, switch = scale.controller, scale.ovs.pid()
+        began, switch_before = time.monotonic(), process_seconds(switch)
+        controller.start()
+        scale.wait()
+        yield "start, until all is enforced", f"{time.monotonic() - began:.1f} s"
+        yield "… processor time of the controller", f"{process_seconds(controller.pid):.1f} s"
+        yield "… processor time of ovs-vswitchd", f"{process_seconds(switch) - switch_before:.1f} s"
+        yield "flows of all bridges", f"{scale.flows():,}"
+        memory = peak_memory(controller.pid)
+        yield "controller, most memory", f"{memory:.0f} MB, {1000 * memory / size.ports:.0f} kB per vNIC"
+        echo = Echo(scale.ovs.namespace, controller.openflow_port)
+        echo.start()
+        stack.callback(echo.stop)
+
+        def timed(what: str, change: Callable[[], None]) -> Iterator[tuple[str, str]]:
+            echo.take()
+            used, start = process_seconds(controller.pid), time.monotonic()
+            change()
+            said = time.monotonic() - start
+            scale.wait()
+            took, lags = time.monotonic() - start, echo.take()
+            yield what, f"{took:.1f} s, of which {said:.1f} s to say it"
+            yield "… processor time of the controller", f"{process_seconds(controller.pid) - used:.1f} s"
+            yield "… longest lag of its event loop", f"{1000 * max(lags):.0f} ms of {len(lags)} echoes"
+
+        yield from timed(f"{storm} VMs get another label", lambda: scale.relabel(storm))
+        yield from timed("all bridges reconnect, one after the other", scale.reconnect)
+        echo.take()
+        time.sleep(5)  # what is measured is that nothing happens
+        lags = echo.take()
+        yield "idle: longest lag", f"{1000 * max(lags):.0f} ms of {len(lags)} echoes"
+        yield "controller, most memory in all", f"{peak_memory(controller.pid):.0f} MB"
+        yield "ovs-vswitchd, most memory", f"{peak_memory(switch):.0f} MB"
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", default="100x50", help="bridges x vNICs on each (default: %(default)s)")
+    parser.add_argument("--storm", type=int, default=500, help="VMs that get another label (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="between the marks of a page")
+    options = parser.parse_args()
+    bridges, vnics = options.size.split("x")
+    size = Size(int(bridges), int(vnics))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=FILE_WIDTH)
+    where = machine()
+    heading = f"{size.ports:,} vNICs, {size.bridges} bridges, {2 * size.vms:,} addresses"
+    table = Table(heading, "measured")
+    rows: list[tuple[str, str]] = []
+    for row in measured(size, options.storm, console):
+        rows.append(row)
+        table.add_row(*row)
+        console.print(f"{row[0]}: {row[1]}", style="dim")
+    console.print(table)
+    if options.json:
+        found: dict[str, Any] = {"machine": where, "size": options.size, "rows": dict(rows)}
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    if options.markdown:
+        lines = [f"| {left} | {right} |" for left, right in [(heading, "measured"), ("---", "---:"), *rows]]
+        told = ", ".join(f"{key} {value}" for key, value in where.items())
+        text = "\n".join([f"{told}.", "", *lines]) + "\n"
+        options.markdown.write_text(inserted(options.markdown.read_text(), text, BEGIN))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""The flows of all rules on one bridge, a piece for each rule and side, kept from one time to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+
+from policy.flows.compile import Compiled, placed
+from policy.flows.identity import Identities, Members
+from policy.flows.local_vnics import LocalVnics, Numbers
+from policy.flows.meetings import Meeting
+from policy.flows.outlook import Outlook
+from policy.flows.pieces import Piece, piece
+from policy.flows.rule_uses import At, RuleUses, Use
+from policy.flows.rules import NumberedRule, rule_flows
+from policy.flows.shared_map import SharedMap
+
+
+class RuleBook:
+    """The rules that are in use on one bridge, and the pieces that were made of them."""
+
+    def __init__(self, vnics: LocalVnics, outlook: Outlook) -> None:
+        self._vnics = vnics
+        self._outlook = outlook
+        self._last: Compiled | None = None
+        self._uses = RuleUses()
+        self._met: tuple[Numbers, Numbers] | None = None
+        # The identities of addresses that the bridge sees as its own, and what they follow from.
+        self._seen_as_own: Numbers = frozenset()
+        self._own_of: tuple[object, object] | None = None
+        self._placed: tuple[Sequence[NumberedRule], Mapping[int, int], Mapping[int, int]] | None = None
+        self._last_priorities: Mapping[int, int] = {}
+        self._stale: set[At] = set()
+        # The priority of each rule in use, and what its piece was made of.
+        self._in_use: dict[At, int] = {}
+        self._made_of: dict[At, tuple[object, ...]] = {}
+
+    @property
+    def groups(self) -> tuple[Members, Members]:
+        """The groups that the rules in use ask about: of a deciding vNIC, and of a peer."""
+        return self._uses.groups
+
+    @property
+    def priorities(self) -> Mapping[int, int]:
+        """The priority of each rule in use, by its number."""
+        return {number: priority for (number, _), priority in self._in_use.items()}
+
+    def choose(self, compiled: Compiled) -> None:
+        """Find out which rules are in use."""
+        last, here = self._last, (self._vnics.opening, self._vnics.meant)
+        older = last.meetings if last is not None else SharedMap[int, Meeting]()
+        if here == self._met:
+            found = {number: now for number, _, now in compiled.meetings.changes_since(older)}
+        else:
+            found = {**dict.fromkeys(older), **dict(compiled.meetings.pairs())}
+        self._met, self._last = here, compiled
+        self._stale = {at for number, meeting in found.items() for at in self._uses.take(number, meeting, here)}
+
+    def changes(
+        self, compiled: Compiled, seen_anew: Numbers, held: Mapping[int, int]
+    ) -> dict[Hashable, Piece | None]:
+        """What is new. ``seen_anew``: the identities of which the bridge tells apart more or less than before.
+        ``held``: the priorities that rules have on the bridge now, by rule number."""
+        stale, self._stale = self._stale, set()
+        priorities = self._priorities(compiled.rules, held)
+        if priorities is not self._last_priorities:
+            moved = {number for number, _ in priorities.items() - self._last_priorities.items()}
+            stale.update(at for number in moved for at in self._uses.sides(number))
+        seen_anew |= self._find_own(compiled.identities)
+        if seen_anew:
+            stale.update(at for at, use in self._uses.items() if use.concerns(seen_anew))
+        self._last_priorities = priorities
+        changes: dict[Hashable, Piece | None] = {}
+        for at in stale:
+            use = self._uses.get(at)
+            if use is None:
+                changes["rule", at] = None
+                self._in_use.pop(at, None)
+                self._made_of.pop(at, None)
+            else:
+                self._in_use[at] = priorities[at[0]]
+                self._make(compiled.identities, at, use, changes)
+        return changes
+
+    def _make(self, identities: Identities, at: At, use: Use, changes: dict[Hashable, Piece | None]) -> None:
+        members, outlook = identities.members, self._outlook
+        own = peers = None
+        if use.own is not None:
+            own = frozenset(outlook.of_own(members[each]) for each in use.own)
+        if use.peers is not None:
+            peers = frozenset(outlook.of_peer(members[each]) for each in use.peers)
+            peers = peers.union(outlook.of_own(members[each]) for each in use.peers & self._seen_as_own)
+        priority = self._in_use[at]
+        made_of = (use.meeting.rest, own, peers, priority)
+        if self._made_of.get(at) != made_of:
+            self._made_of[at] = made_of
+            changes["rule", at] = piece(rule_flows(use.meeting.entry, at[1], own, peers, priority)) or None
+
+    def _find_own(self, identities: Identities) -> Numbers:
+        """Find the identities of addresses that are seen as the bridge's own; those where that has changed."""
+        of = self._vnics.meant, identities.places
+        if self._own_of is not None and all(one is other for one, other in zip(of, self._own_of, strict=True)):
+            return frozenset()
+        self._own_of = of
+        many = (identities.number(entry.members) for entry, _ in identities.places.pairs() if entry.many)
+        before, self._seen_as_own = self._seen_as_own, self._vnics.meant.union(many)
+        return before ^ self._seen_as_own
+
+    def _priorities(self, rules: Sequence[NumberedRule], held: Mapping[int, int]) -> Mapping[int, int]:
+        if self._placed is None or self._placed[0] is not rules or self._placed[1] != held:
+            found = placed(rules, held)
+            same = self._placed is not None and self._placed[2] == found
+            self._placed = rules, dict(held), self._placed[2] if same and self._placed is not None else found
+        return self._placed[2]
