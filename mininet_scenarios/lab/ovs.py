@@ -86,7 +86,8 @@ class Ovs:
         settings += ["other_config:disable-in-band=true"]
         command = ["--", "add-br", bridge, "--", "set", "bridge", bridge, *settings]
         if controller is not None:
-            # Out of band: no hidden flows. A short backoff: a restarted controller is found again within a second.
+            # Out of band: no hidden flows. A controller that does not listen is called again every second; one whose
+            # connections end several times in a row after up to eight, whatever max_backoff says (OVS 3.1).
             options = ["connection_mode=out-of-band", "max_backoff=1000", "inactivity_probe=5000"]
             command += ["--", "set-controller", bridge, controller, "--", "set", "controller", bridge, *options]
         self.vsctl(*command)
