@@ -28,7 +28,7 @@ PARALLEL := -n 2 --dist loadfile
 # More words for pytest: make live ARGS="-k stream -x"
 ARGS ?=
 
-.PHONY: help setup system demo test lint types unit live attack golden fuzz bench bench-analysis clean distclean
+.PHONY: help setup system demo test lint types unit live faults attack golden fuzz bench bench-analysis clean distclean
 
 help: ## this text
 	@echo "Portcullis: a stateful firewall at every virtual NIC of every hypervisor that runs Open vSwitch."
@@ -75,13 +75,18 @@ types: setup ## mypy, strict
 	$(BIN)/mypy
 
 unit: setup ## tests that need neither root nor a network
-	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/live --ignore tests/scenarios --ignore tests/attack $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/live --ignore tests/scenarios --ignore tests/attack \
+	  --ignore tests/faults $(ARGS)
 
 live: setup ## tests with real switches, guests and traffic, and the scenarios
 	$(SUDO) $(BIN)/python -m pytest $(PARALLEL) tests/live tests/scenarios $(ARGS)
 
 attack: setup ## what guests may try, against the live firewall: docs/attacks.md
 	$(SUDO) $(BIN)/python -m pytest tests/attack $(ARGS)
+
+faults: setup ## everything breaks, under traffic, many times over: some ten minutes; writes docs/reliability.md's table anew
+	$(SUDO) env FAULTS=long FAULTS_RECORD=docs/reliability.json $(BIN)/python -m pytest --timeout 900 tests/faults $(ARGS)
+	$(BIN)/python -m tests.faults.page --write
 
 golden: setup ## write the golden files anew; then review the difference like any change
 	$(BIN)/python -m pytest --update-golden tests/flows $(ARGS)

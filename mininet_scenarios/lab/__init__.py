@@ -15,6 +15,7 @@ from mininet_scenarios.lab.guests import LiveGuest
 from mininet_scenarios.lab.lab import Lab
 from mininet_scenarios.lab.ovs import Ovs
 from mininet_scenarios.lab.shell import CommandError, MissingTools
+from mininet_scenarios.lab.way import Way
 
 __all__ = [
     "CommandError",
@@ -24,6 +25,7 @@ __all__ = [
     "LiveGuest",
     "MissingTools",
     "Ovs",
+    "Way",
     "vnics_enforced",
     "write_policy",
 ]

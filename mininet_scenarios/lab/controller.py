@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
@@ -75,6 +75,9 @@ class Controller:
         self.namespace = namespace
         self.options = list(options)
         self._settle = settle
+        # More for its environment, and where else than to its log its output goes, from the next start on.
+        self.environment: dict[str, str] = {}
+        self.output: Path | None = None
         self.openflow_port = free_port()
         self.rest_port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -118,9 +121,12 @@ class Controller:
     def start(self) -> None:
         """Start it (again), and go on: `wait_enforced` waits."""
         assert self._process is None, "the controller is already running"
-        self._log_file = self.log.open("ab")
-        self._log_file.write(f"=== start at {time.strftime('%X')}\n".encode())
-        self._log_file.flush()
+        if self.output is None:
+            self._log_file = self.log.open("ab")
+            self._log_file.write(f"=== start at {time.strftime('%X')}\n".encode())
+            self._log_file.flush()
+        else:
+            self._log_file = self.output.open("ab")
         where = ["ip", "netns", "exec", self.namespace] if self.namespace else []
         self._process = subprocess.Popen(
             where + self.command(),
@@ -128,7 +134,7 @@ class Controller:
             stdout=self._log_file,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONUNBUFFERED": "1"} | self.environment,
         )
 
     def kill9(self) -> None:
@@ -139,6 +145,21 @@ class Controller:
         """It ends in good order, if it runs at all."""
         if self._process is not None:
             self._end(signal.SIGTERM)
+
+    @contextlib.contextmanager
+    def stalled(self) -> Iterator[None]:
+        """It is there, but does nothing (SIGSTOP), and then goes on."""
+        pid = self.pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and not ended."""
+        return self._process is not None and self._process.poll() is None
 
     def exited(self) -> int | None:
         """Its exit status, if it has ended by itself."""

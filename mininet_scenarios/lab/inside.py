@@ -5,6 +5,7 @@ import http.client
 import os
 import socket
 import threading
+from collections.abc import Callable
 
 CLONE_NEWNET = 0x40000000
 
@@ -12,12 +13,17 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def connected_socket(namespace: str | None, address: tuple[str, int], timeout: float) -> socket.socket:
-    """A TCP connection made in a namespace (None: in our own).
+    """A TCP connection made in a namespace (None: in our own)."""
+    return made_inside(namespace, lambda: socket.create_connection(address, timeout))
+
+
+def made_inside(namespace: str | None, make: Callable[[], socket.socket]) -> socket.socket:
+    """A socket as `make` makes it in a namespace (None: in our own).
 
     A thread goes there and makes the socket: a socket stays in the namespace it was made in, whoever uses it.
     """
     if namespace is None:
-        return socket.create_connection(address, timeout)
+        return make()
     made: list[socket.socket] = []
     failed: list[OSError] = []
 
@@ -29,7 +35,7 @@ def connected_socket(namespace: str | None, address: tuple[str, int], timeout: f
                     raise OSError(ctypes.get_errno(), f"cannot enter namespace {namespace}")
             finally:
                 os.close(handle)
-            made.append(socket.create_connection(address, timeout))
+            made.append(make())
         except OSError as error:
             failed.append(error)
 

@@ -13,6 +13,7 @@ from mininet_scenarios.lab.guests import LiveGuest
 from mininet_scenarios.lab.names import fresh
 from mininet_scenarios.lab.ovs import Ovs
 from mininet_scenarios.lab.shell import ip
+from mininet_scenarios.lab.way import Way
 
 
 class Lab:
@@ -98,6 +99,18 @@ class Lab:
         self._exits.callback(controller.stop)
         self.controllers.append(controller)
         return controller
+
+    def way(self, controller: Controller) -> tuple[Way, str]:
+        """A way to a controller that can be broken, and the target for bridges that are to take it."""
+        way, target = Way.tcp(controller.namespace, controller.openflow_port)
+        self._exits.callback(way.close)
+        return way, target
+
+    def way_to_database(self, ovs: Ovs) -> tuple[Way, str]:
+        """A way to a switch's database that can be broken, and the remote for a controller that is to take it."""
+        way, remote = Way.unix(self.directory / f"db-{len(self.controllers)}.sock", ovs.db_socket)
+        self._exits.callback(way.close)
+        return way, remote
 
     def target(self, controller: Controller, ovs: Ovs) -> str:
         """Where the bridges of one of a controller's switches find it."""

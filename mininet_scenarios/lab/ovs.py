@@ -10,7 +10,9 @@ import json
 import os
 import select
 import shutil
+import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +86,8 @@ class Ovs:
         settings += ["other_config:disable-in-band=true"]
         command = ["--", "add-br", bridge, "--", "set", "bridge", bridge, *settings]
         if controller is not None:
-            # Out of band: no hidden flows. A short backoff: a restarted controller is found again within a second.
+            # Out of band: no hidden flows. A controller that does not listen is called again every second; one whose
+            # connections end several times in a row after up to eight, whatever max_backoff says (OVS 3.1).
             options = ["connection_mode=out-of-band", "max_backoff=1000", "inactivity_probe=5000"]
             command += ["--", "set-controller", bridge, controller, "--", "set", "controller", bridge, *options]
         self.vsctl(*command)
@@ -157,6 +160,32 @@ class Ovs:
                 run("ip", "netns", "delete", self.namespace)
         shutil.rmtree(self.run_dir, ignore_errors=True)
 
+    def kill9(self, daemon: str = "ovs-vswitchd") -> None:
+        """One of the two daemons dies without a chance to do anything."""
+        pid = self.pid(daemon)
+        handle = os.pidfd_open(pid)
+        with os.fdopen(handle):
+            os.kill(pid, signal.SIGKILL)
+            if not select.select([handle], [], [], 5.0)[0]:
+                raise CommandError(f"process {pid} ({daemon}) does not die")
+
+    def start_daemon(self, daemon: str = "ovs-vswitchd") -> None:
+        """Start one of the two daemons again, with the database as it is; returns when it is ready."""
+        if daemon == "ovsdb-server":
+            self._daemon(daemon, str(self.run_dir / "conf.db"), f"--remote=punix:{self.db_socket}")
+        else:
+            self._daemon(daemon, self.db, *([DUMMY[self.dummy]] if self.dummy else []))
+
+    @contextlib.contextmanager
+    def stalled(self, daemon: str = "ovs-vswitchd") -> Iterator[None]:
+        """One of the two daemons is there, but does nothing (SIGSTOP), and then goes on."""
+        pid = self.pid(daemon)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
     def inside(self, *command: str) -> list[str]:
         """A command as it is to be run in the switch's namespace."""
         return ["ip", "netns", "exec", self.namespace, *command] if self.namespace else list(command)
@@ -170,14 +199,14 @@ class Ovs:
         database = self.run_dir / "conf.db"
         run("ovsdb-tool", "create", str(database), str(SCHEMA), env=self.env)
         # A daemon that detaches does so when it is ready: no need to wait for anything afterwards.
-        self._daemon("ovsdb-server", str(database), f"--remote=punix:{self.db_socket}")
+        self.start_daemon("ovsdb-server")
         run("ovs-vsctl", f"--db={self.db}", "--no-wait", "init", env=self.env)
         # Two threads are plenty here, and many switches share few processors.
         threads = ["other_config:n-handler-threads=1", "other_config:n-revalidator-threads=1"]
         # The datapath is gone through after every change at once, and else every 0.5 s; `settle` waits for two rounds.
         settings = [*threads, "other_config:max-revalidator=100"]
         run("ovs-vsctl", f"--db={self.db}", "--no-wait", "set", "Open_vSwitch", ".", *settings, env=self.env)
-        self._daemon("ovs-vswitchd", self.db, *([DUMMY[self.dummy]] if self.dummy else []))
+        self.start_daemon("ovs-vswitchd")
 
     def _daemon(self, name: str, *args: str) -> None:
         files = [f"--pidfile={self.run_dir}/{name}.pid", f"--unixctl={self.run_dir}/{name}.ctl"]
@@ -204,8 +233,8 @@ def end_process(pid: int, named: str, patience: float = 5.0) -> None:
     with os.fdopen(handle), contextlib.suppress(ProcessLookupError):
         if named.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes():
             return
-        for signal, wait in ((15, patience), (9, patience)):
-            os.kill(pid, signal)
+        for number, wait in ((signal.SIGTERM, patience), (signal.SIGKILL, patience)):
+            os.kill(pid, number)
             if select.select([handle], [], [], wait)[0]:
                 return
         raise CommandError(f"process {pid} ({named}) does not end")
