@@ -108,7 +108,7 @@ steps = st.one_of(
 
 
 @given(st.lists(steps, max_size=25), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_history_ends_well(history, one_by_one):
     world = World((A, B), one_by_one)
     for happen, *arguments in history:
