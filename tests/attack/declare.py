@@ -1,0 +1,108 @@
+"""The words in which attacks are declared. Nothing here touches a network."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from scapy.packet import Packet
+
+from policy.flows.cookies import Drop
+
+
+class Elsewhere(enum.Enum):
+    """Where an attack ends if not at a named drop."""
+
+    POLICY = "policy"
+    """No rule allows it: counted by the flow that decided."""
+    REASSEMBLY = "reassembly"
+    """Conntrack keeps fragments until they are whole, and these never are: counted by the switch's reassembly."""
+    UPLINK = "uplinks only"
+    """It is for nobody here, so it goes where a switch sends what it does not know; no guest gets it."""
+    CABLE = "cable"
+    """The virtual cable does not take it, so that the switch never sees it: nothing to count."""
+
+
+Reason = Drop | Elsewhere
+
+
+def reason_label(reason: Reason) -> str:
+    """A reason as the page and the status call it."""
+    return reason.label if isinstance(reason, Drop) else reason.value
+
+
+@dataclass(frozen=True)
+class Ports:
+    """An established TCP connection that an attack may be about: the port of who opened it, and the service's."""
+
+    opener: int
+    service: int
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a frame can be made of beside constants: its mark, and the connections that are open meanwhile."""
+
+    mark: bytes
+    """Four bytes that occur nowhere else, four times. Whatever contains four of them is a frame of this attack."""
+    neighbours: Ports
+    """ann's connection to ben."""
+    stream: Ports
+    """ann's stream to ben (UDP)."""
+    own: Ports
+    """evil's connection to web."""
+
+    @property
+    def body(self) -> bytes:
+        """A payload of 3200 bytes, so full of the mark that every fragment shows it."""
+        return self.mark * 200
+
+
+Sent = Packet | bytes | Iterable["Packet | bytes"]
+Sends = Callable[[Scene], Sent]
+
+EVIL, VIC, WEB, ANN, BEN, FAR, OUT = "evil", "vic", "web", "ann", "ben", "far", "out"
+GUESTS = frozenset({VIC, WEB, ANN, BEN, FAR})
+EVERYWHERE = GUESTS | {OUT}
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One thing that an attacker tries: nothing of it may arrive at `spares`, and `reason` counts every frame of it."""
+
+    name: str
+    wants: str
+    """A sentence: what the attacker would have from it."""
+    reason: Reason
+    sends: Sends
+    spares: frozenset[str] = EVERYWHERE
+    by: str = EVIL
+    counted: int | None = None
+    """How often the reason counts it at least; None: once for each frame."""
+
+
+@dataclass(frozen=True)
+class Honest:
+    """The honest variant of a family's frames: it arrives, so the silence of the attacks is not that of a dead network."""
+
+    name: str
+    sends: Sends
+    reaches: frozenset[str]
+    by: str = EVIL
+
+
+@dataclass(frozen=True)
+class Family:
+    """Attacks of one kind, and what shows that the network is alive for that kind."""
+
+    name: str
+    about: str
+    attacks: tuple[Attack, ...]
+    honest: tuple[Honest, ...]
+
+
+def mark_of(*names: str) -> bytes:
+    """The four bytes that stand for a frame of this name."""
+    return hashlib.blake2b("\0".join(names).encode(), digest_size=4).digest()

@@ -1,0 +1,172 @@
+"""Carries attacks out and says what came of them: what arrived where, what was counted, and who was disturbed.
+
+Nothing here waits for time to pass. A control frame follows each attack on the same way; what the attack could have
+brought has arrived everywhere when the control frame has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.packet import Packet
+
+from mininet_scenarios.lab import Lab, LiveGuest
+from mininet_scenarios.words import Sniffer, Stream, send_frame, sniff, still_open
+from tests.attack import place as where
+from tests.attack.counters import count, counted
+from tests.attack.declare import EVERYWHERE, EVIL, FAR, OUT, Attack, Elsewhere, Honest, Ports, Scene, Sent, mark_of, reason_label
+from tests.attack.place import Host, Place
+
+BROADCAST = "ff:ff:ff:ff:ff:ff"
+HOSTS: dict[str, Host] = {host.name: host for host in (*where.VNICS, where.OUT)}
+SIGHT = EVERYWHERE | {EVIL}
+_CONTROL = mark_of("control") * 4
+
+
+def built(sent: Sent) -> list[bytes]:
+    """Frames as bytes, with their checksums."""
+    frames = [sent] if isinstance(sent, Packet | bytes) else sent
+    return [bytes(frame) for frame in frames]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an attack."""
+
+    attack: Attack
+    sent: int
+    arrived: dict[str, list[bytes]]
+    """Frames of the attack by where they were seen and should not have been; empty if all is well."""
+    counted: int
+    lost: int
+    """Packets that the neighbours' stream lost meanwhile."""
+
+    @property
+    def expected(self) -> int:
+        """What the reason has to have counted."""
+        if self.attack.reason in (Elsewhere.UPLINK, Elsewhere.CABLE):
+            return 0
+        return self.sent if self.attack.counted is None else self.attack.counted
+
+    @property
+    def result(self) -> str:
+        """In a few words, for the page."""
+        if self.arrived:
+            return f"arrives at {', '.join(sorted(self.arrived))}"
+        if self.counted < self.expected:
+            return "stopped, not counted"
+        return "stopped" if not self.lost else "stopped, neighbours disturbed"
+
+    def check(self) -> None:
+        """Raise, with what is wrong, if the attack came to anything."""
+        for place, frames in self.arrived.items():
+            raise AssertionError(f"{self.attack.name}: {len(frames)} frames at {place}; the first: {frames[0].hex()}")
+        assert self.counted >= self.expected, (
+            f"{self.attack.name}: nothing arrived, but {reason_label(self.attack.reason)} has counted {self.counted} "
+            f"of {self.expected} frames"
+        )
+        assert not self.lost, f"{self.attack.name}: the neighbours' stream has lost {self.lost} packets"
+
+
+class Battle:
+    """One place under attack, with the neighbours' stream running."""
+
+    def __init__(self, place: Place, streaming: Stream, watch: dict[str, Sniffer]) -> None:
+        self.place = place
+        self.stream = streaming
+        self._watch = watch
+        self._controls = dict.fromkeys(watch, 0)
+        self._ports = self._read_ports()
+        self.quiet = self.status()
+
+    def carry_out(self, family: str, attack: Attack) -> Outcome:
+        """Send an attack's frames, and see what becomes of them and of the others."""
+        frames = built(attack.sends(self._scene(family, attack.name)))
+        before, lost = self._count(attack), self.stream.lost
+        with self._marked(mark_of(family, attack.name)) as sniffers:
+            self._send(attack.by, frames)
+            self.control(attack.by)
+            seen = {name: found for name in attack.spares - {attack.by} if (found := sniffers[name].frames)}
+        outcome = Outcome(attack, len(frames), seen, 0, 0)
+        found = counted(self.place.ovs, self.place.bridge, attack.reason, before + outcome.expected) if outcome.expected else 0
+        return Outcome(attack, len(frames), seen, found - before if outcome.expected else 0, self.stream.lost - lost)
+
+    def arrives(self, family: str, honest: Honest) -> None:
+        """Send honest frames: each must arrive where it should."""
+        frames = built(honest.sends(self._scene(family, honest.name)))
+        with self._marked(mark_of(family, honest.name)) as sniffers:
+            self._send(honest.by, frames)
+            for name in honest.reaches:
+                sniffers[name].sees(len(frames))
+
+    def control(self, by: str) -> None:
+        """Whoever attacked says something that everybody hears: then all that was sent before has been dealt with."""
+        self._say(HOSTS[by], None, SIGHT - {by, FAR})
+        # The other network hears nothing of it: for that one a frame from outside, sent now, comes last.
+        self._say(where.OUT, where.FAR, {FAR})
+
+    def undisturbed(self) -> None:
+        """The neighbours' connection and the controller are as they were."""
+        still_open(self.place.neighbours)
+        assert self.place.controller.exited() is None, "the controller has ended"
+        assert self.status() == self.quiet
+
+    def status(self) -> dict[str, Any]:
+        """What the controller says, without what may change by itself: counters."""
+        status = self.place.controller.status()
+        vnics = [{key: vnic.get(key) for key in ("port", "state", "reason", "mac", "zone")} for vnic in status["vnics"]]
+        bridges = [{key: bridge[key] for key in ("state", "in_force", "error", "refusals")} for bridge in status["bridges"]]
+        return {"enforced": status["enforced"], "policy": status["policy"], "vnics": vnics, "bridges": bridges}
+
+    def _count(self, attack: Attack) -> int:
+        if attack.reason in (Elsewhere.UPLINK, Elsewhere.CABLE):
+            return 0
+        return count(self.place.ovs, self.place.bridge, attack.reason)
+
+    def _scene(self, *names: str) -> Scene:
+        own = Ports(self.place.own.port, where.port_of(where.HTTPS))
+        neighbours = Ports(self.place.neighbours.port, where.port_of(where.TALK))
+        return Scene(mark_of(*names) * 4, neighbours, self._ports, own)
+
+    def _read_ports(self) -> Ports:
+        """The stream's ports, as one of its packets tells them."""
+        service = where.port_of(where.STREAM)
+        with sniff(self.place.guests["ben"], {"protocol": 17, "dport": service}) as sniffer:
+            sniffer.sees()
+            return Ports(Ether(sniffer.frames[0]).sport, service)
+
+    @contextmanager
+    def _marked(self, mark: bytes) -> Iterator[dict[str, Sniffer]]:
+        with ExitStack() as stack:
+            yield {name: stack.enter_context(sniff(self._guest(name), contains=mark)) for name in SIGHT}
+
+    def _send(self, by: str, frames: Iterable[bytes]) -> None:
+        for frame in frames:
+            send_frame(self._guest(by), frame)
+
+    def _say(self, by: Host, to: Host | None, heard: Iterable[str]) -> None:
+        head = Ether(src=by.mac, dst=BROADCAST)
+        if to is not None:
+            head /= Dot1Q(vlan=to.tag)
+        ask = ARP(op=1, hwsrc=by.mac, psrc=by.ip4, pdst=by.ip4)
+        send_frame(self._guest(by.name), bytes(head / ask / _CONTROL))
+        for name in heard:
+            self._controls[name] += 1
+            self._watch[name].sees(self._controls[name])
+
+    def _guest(self, name: str) -> LiveGuest:
+        return self.place.guests[name]
+
+
+@contextmanager
+def battle(lab: Lab) -> Iterator[Battle]:
+    """A place with everything open that is to be disturbed."""
+    place = Place(lab)
+    with ExitStack() as stack:
+        streaming = stack.enter_context(place.streaming())
+        watch = {name: stack.enter_context(sniff(place.guests[name], contains=_CONTROL)) for name in SIGHT}
+        yield Battle(place, streaming, watch)

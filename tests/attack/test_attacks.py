@@ -1,0 +1,28 @@
+"""Every declared attack against the live firewall, one after the other, in one place that all families share."""
+
+import pytest
+
+from tests.attack.families import FAMILIES
+from tests.attack.harness import battle as fought
+
+ATTACKS = [pytest.param(family, attack, id=f"{family.name}: {attack.name}") for family in FAMILIES for attack in family.attacks]
+HONEST = [pytest.param(family, honest, id=f"{family.name}: {honest.name}") for family in FAMILIES for honest in family.honest]
+
+
+@pytest.fixture(scope="module")
+def battle(module_lab):
+    with fought(module_lab) as battle:
+        yield battle
+
+
+@pytest.mark.parametrize(("family", "attack"), ATTACKS)
+def test_stopped(battle, family, attack):
+    outcome = battle.carry_out(family.name, attack)
+    outcome.check()
+    battle.undisturbed()
+
+
+@pytest.mark.parametrize(("family", "honest"), HONEST)
+def test_the_honest_variant_arrives(battle, family, honest):
+    battle.arrives(family.name, honest)
+    battle.undisturbed()
