@@ -94,6 +94,19 @@ class Honest:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """What gets past, and is known to: it arrives at `reaches`. Whoever closes it finds this declaration untrue."""
+
+    name: str
+    wants: str
+    why: str
+    """A sentence: why it is let through, and what stands against it."""
+    sends: Sends
+    reaches: frozenset[str]
+    by: str = EVIL
+
+
+@dataclass(frozen=True)
 class Family:
     """Attacks of one kind, and what shows that the network is alive for that kind."""
 
@@ -101,6 +114,7 @@ class Family:
     about: str
     attacks: tuple[Attack, ...]
     honest: tuple[Honest, ...]
+    limits: tuple[Limit, ...] = ()
 
 
 def mark_of(*names: str) -> bytes:

@@ -2,6 +2,29 @@
 
 from __future__ import annotations
 
-from tests.attack import spoofing
+from tests.attack import (
+    arp,
+    conntrack,
+    copies,
+    dhcp_and_routers,
+    fragments,
+    ipv4_headers,
+    ipv6_headers,
+    nd,
+    spoofing,
+    vlan_and_ethertypes,
+)
 
-FAMILIES = (spoofing.FAMILY,)
+_TOLD = (
+    spoofing,
+    arp,
+    nd,
+    vlan_and_ethertypes,
+    ipv4_headers,
+    ipv6_headers,
+    fragments,
+    dhcp_and_routers,
+    copies,
+    conntrack,
+)
+FAMILIES = tuple(module.FAMILY for module in _TOLD)

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from scapy.layers.inet import UDP
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet
 
@@ -18,7 +19,7 @@ from mininet_scenarios.lab import Lab, LiveGuest
 from mininet_scenarios.words import Sniffer, Stream, send_frame, sniff, still_open
 from tests.attack import place as where
 from tests.attack.counters import count, counted
-from tests.attack.declare import EVERYWHERE, EVIL, FAR, OUT, Attack, Elsewhere, Honest, Ports, Scene, Sent, mark_of, reason_label
+from tests.attack.declare import EVERYWHERE, EVIL, FAR, OUT, Attack, Elsewhere, Honest, Limit, Ports, Scene, Sent, mark_of, reason_label
 from tests.attack.place import Host, Place
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -95,8 +96,8 @@ class Battle:
         found = counted(self.place.ovs, self.place.bridge, attack.reason, before + outcome.expected) if outcome.expected else 0
         return Outcome(attack, len(frames), seen, found - before if outcome.expected else 0, self.stream.lost - lost)
 
-    def arrives(self, family: str, honest: Honest) -> None:
-        """Send honest frames: each must arrive where it should."""
+    def arrives(self, family: str, honest: Honest | Limit) -> None:
+        """Send frames of which each must arrive where it is said to."""
         frames = built(honest.sends(self._scene(family, honest.name)))
         with self._marked(mark_of(family, honest.name)) as sniffers:
             self._send(honest.by, frames)
@@ -137,7 +138,7 @@ class Battle:
         service = where.port_of(where.STREAM)
         with sniff(self.place.guests["ben"], {"protocol": 17, "dport": service}) as sniffer:
             sniffer.sees()
-            return Ports(Ether(sniffer.frames[0]).sport, service)
+            return Ports(Ether(sniffer.frames[0])[UDP].sport, service)
 
     @contextmanager
     def _marked(self, mark: bytes) -> Iterator[dict[str, Sniffer]]:

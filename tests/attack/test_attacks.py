@@ -7,6 +7,7 @@ from tests.attack.harness import battle as fought
 
 ATTACKS = [pytest.param(family, attack, id=f"{family.name}: {attack.name}") for family in FAMILIES for attack in family.attacks]
 HONEST = [pytest.param(family, honest, id=f"{family.name}: {honest.name}") for family in FAMILIES for honest in family.honest]
+LIMITS = [pytest.param(family, limit, id=f"{family.name}: {limit.name}") for family in FAMILIES for limit in family.limits]
 
 
 @pytest.fixture(scope="module")
@@ -25,4 +26,10 @@ def test_stopped(battle, family, attack):
 @pytest.mark.parametrize(("family", "honest"), HONEST)
 def test_the_honest_variant_arrives(battle, family, honest):
     battle.arrives(family.name, honest)
+    battle.undisturbed()
+
+
+@pytest.mark.parametrize(("family", "limit"), LIMITS)
+def test_a_known_limit_is_one(battle, family, limit):
+    battle.arrives(family.name, limit)
     battle.undisturbed()

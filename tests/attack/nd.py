@@ -1,0 +1,147 @@
+"""Whose address is it (IPv6): neighbour discovery that claims what the vNIC does not own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from scapy.layers.inet6 import (
+    ICMPv6ND_NA,
+    ICMPv6ND_NS,
+    ICMPv6NDOptDstLLAddr,
+    ICMPv6NDOptSrcLLAddr,
+    ICMPv6Unknown,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrHopByHop,
+)
+from scapy.packet import Packet, Raw
+
+from policy.flows.cookies import Drop
+from tests.attack.declare import ANN, OUT, VIC, WEB, Attack, Family, Honest, Reason
+from tests.attack.frames import ALL_NODES, ALL_NODES_MAC, ether, nd6, pieces6, upper
+from tests.attack.place import EVIL
+from tests.attack.place import OUT as OUTSIDE
+from tests.attack.place import VIC as VICTIM
+
+FOREIGN_MAC, FOREIGN_TARGET = Drop.FOREIGN_LINK_LAYER_ADDRESS, Drop.FOREIGN_ND_TARGET
+VICTIMS_GROUP, VICTIMS_GROUP_MAC = "ff02::1:ff00:a", "33:33:ff:00:00:0a"
+OWN_GROUP, OWN_GROUP_MAC = "ff02::1:ff00:42", "33:33:ff:00:00:42"
+
+
+def _everybody(message: Packet, **head: str) -> Packet:
+    return ether(dst=ALL_NODES_MAC) / nd6(**({"dst": ALL_NODES} | head)) / message
+
+
+def _victim(message: Packet, **head: object) -> Packet:
+    return ether() / nd6(**head) / message
+
+
+def _ns(target: str = VICTIM.ip6, **more: int) -> Packet:
+    return ICMPv6ND_NS(tgt=target, **more)
+
+
+def _na(target: str = EVIL.ip6, **more: int) -> Packet:
+    return ICMPv6ND_NA(tgt=target, **({"R": 0, "S": 0, "O": 1} | more))
+
+
+def _source(mac: str = EVIL.mac) -> Packet:
+    return ICMPv6NDOptSrcLLAddr(lladdr=mac)
+
+
+def _target(mac: str = EVIL.mac) -> Packet:
+    return ICMPv6NDOptDstLLAddr(lladdr=mac)
+
+
+def _raw_option(kind: int, length: int, mac: str = VICTIM.mac) -> Packet:
+    """An option whose length says something else than it is; the length in units of eight bytes."""
+    return Raw(bytes([kind, length]) + bytes.fromhex(mac.replace(":", "")))
+
+
+def _nd(name: str, wants: str, why: Reason, *packets: Packet, counted: int | None = None) -> Attack:
+    return Attack(name, wants, why, lambda s: [packet / s.mark for packet in packets], counted=counted)
+
+
+def _option_free(name: str, wants: str, why: Reason, *packets: Packet) -> Attack:
+    """The mark stands behind the packet, for it would be read as an option otherwise."""
+    return Attack(name, wants, why, lambda s: [bytes(packet) + s.mark for packet in packets])
+
+
+def _fragments(message: Packet, mark: bytes) -> Iterator[Packet]:
+    data = upper(nd6(), message / Raw(mark * 100))
+    return pieces6(58, data, 7001, hlim=255)
+
+
+FAMILY = Family(
+    "nd",
+    "neighbour discovery that claims what the vNIC does not own",
+    (
+        _option_free("advertisement of the victim's address", "Get the victim's packets.", FOREIGN_TARGET,
+                     _everybody(_na(VICTIM.ip6) / _target()), _victim(_na(VICTIM.ip6, S=1) / _target())),
+        _option_free("advertisement of the victim's link-local address", "Get the victim's packets.", FOREIGN_TARGET,
+                     _everybody(_na(VICTIM.link_local) / _target())),
+        _option_free("advertisement of the router's address", "Get everybody's packets for the outside.", FOREIGN_TARGET,
+                     _everybody(_na("fe80::1", R=1) / _target()), _everybody(_na(OUTSIDE.ip6, R=1) / _target())),
+        _option_free("advertisement of the victim's address without a MAC", "Mark the victim's entry as confirmed.",
+                     FOREIGN_TARGET, _everybody(_na(VICTIM.ip6)), _victim(_na(VICTIM.ip6))),
+        _option_free("advertisement of nobody's address", "Take an address that nobody has given out.", FOREIGN_TARGET,
+                     _everybody(_na("2001:db8::bad") / _target())),
+        _option_free("advertisement against an address detection", "Make the victim give up its address (RFC 4862, 5.4.4).",
+                     FOREIGN_TARGET, _everybody(_na(VICTIM.ip6, O=0) / _target())),
+        _option_free("own address at the victim's MAC", "Send others' packets for it to the victim.", FOREIGN_MAC,
+                     _everybody(_na() / _target(VICTIM.mac)), _victim(_na() / _target(VICTIM.mac))),
+        _option_free("own address at the broadcast MAC", "Have packets for it flooded.", FOREIGN_MAC,
+                     _everybody(_na() / _target("ff:ff:ff:ff:ff:ff"))),
+        _option_free("advertisement with two MACs", "Have filter and host read different ones.", FOREIGN_TARGET,
+                     _everybody(_na() / _target() / _target(VICTIM.mac)),
+                     _everybody(_na() / _target(VICTIM.mac) / _target())),
+        _option_free("advertisement of code 1", "Pass a filter that knows code 0.", FOREIGN_MAC,
+                     _everybody(ICMPv6ND_NA(tgt=VICTIM.ip6, code=1) / _target())),
+        _option_free("solicitation with the victim's MAC", "Have others enter a MAC that is not its own.", FOREIGN_MAC,
+                     _victim(_ns() / _source(VICTIM.mac)),
+                     ether(dst=VICTIMS_GROUP_MAC) / nd6(dst=VICTIMS_GROUP) / _ns() / _source(VICTIM.mac)),
+        _option_free("solicitation with nobody's MAC", "Have packets for it flooded.", FOREIGN_MAC,
+                     _victim(_ns() / _source("52:54:00:de:ad:01"))),
+        _option_free("solicitation with two MACs", "Have filter and host read different ones.", FOREIGN_MAC,
+                     _victim(_ns() / _source() / _source(VICTIM.mac)), _victim(_ns() / _source(VICTIM.mac) / _source())),
+        _option_free("solicitation as the victim", "Be entered in tables by asking.", Drop.SPOOFED_SOURCE,
+                     _everybody(_ns(OUTSIDE.ip6) / _source(), src=VICTIM.ip6),
+                     _everybody(_ns(OUTSIDE.ip6) / _source(), src=VICTIM.link_local)),
+        _option_free("advertisement as the victim", "Be believed for its source.", Drop.SPOOFED_SOURCE,
+                     _everybody(_na(VICTIM.ip6) / _target(), src=VICTIM.ip6)),
+        _option_free("detection of the victim's address", "Make the victim give up its address (RFC 4862, 5.4).",
+                     FOREIGN_TARGET,
+                     ether(dst=VICTIMS_GROUP_MAC) / nd6(src="::", dst=VICTIMS_GROUP) / _ns(), _victim(_ns(), src="::")),
+        _option_free("detection with a MAC", "Be entered under the unspecified address (RFC 4861, 4.3).", FOREIGN_MAC,
+                     ether(dst=OWN_GROUP_MAC) / nd6(src="::", dst=OWN_GROUP) / _ns(EVIL.ip6) / _source()),
+        _option_free("advertisement from the unspecified address", "Hide who sends.", FOREIGN_TARGET,
+                     _everybody(_na(VICTIM.ip6) / _target(), src="::")),
+        Attack("honest discovery, hop limit 254", "Have discovery believed that a router passed on (RFC 4861, 7.1).",
+               Drop.ROUTED_DISCOVERY,
+               lambda s: [bytes(_victim(_ns() / _source(), hlim=254)) + s.mark,
+                          bytes(_victim(_na() / _target(), hlim=64)) + s.mark]),
+        _option_free("forged MAC behind hop-by-hop options", "Have the filter see another protocol.", FOREIGN_MAC,
+                     ether() / nd6() / IPv6ExtHdrHopByHop() / _ns() / _source(VICTIM.mac)),
+        _option_free("forged target behind destination options", "Have the filter see another protocol.", FOREIGN_TARGET,
+                     ether() / nd6() / IPv6ExtHdrDestOpt() / IPv6ExtHdrDestOpt() / _na(VICTIM.ip6) / _target()),
+        Attack("forged target in fragments", "Have the filter see no protocol at all (RFC 6980).", Drop.INVALID,
+               lambda s: _fragments(_na(VICTIM.ip6) / _target(), s.mark)),
+        _nd("inverse discovery", "Use a kind of discovery that filters forget (RFC 3122).", Drop.INVALID,
+            _victim(ICMPv6Unknown(type=141)), _victim(ICMPv6Unknown(type=142))),
+        _nd("renumbering, node information, certification", "Use control messages that filters forget.", Drop.INVALID,
+            *(_victim(ICMPv6Unknown(type=kind)) for kind in (138, 139, 140, 144, 145, 146, 147, 148, 149, 155, 200))),
+    ),
+    (
+        Honest("solicitation", lambda s: bytes(_victim(_ns() / _source())) + s.mark, frozenset({VIC})),
+        Honest("solicitation to the group",
+               lambda s: bytes(ether(dst=VICTIMS_GROUP_MAC) / nd6(dst=VICTIMS_GROUP) / _ns() / _source()) + s.mark,
+               frozenset({VIC})),
+        Honest("advertisement", lambda s: bytes(_victim(_na(S=1) / _target())) + s.mark, frozenset({VIC})),
+        Honest("advertisement to everybody", lambda s: bytes(_everybody(_na() / _target())) + s.mark,
+               frozenset({VIC, WEB, ANN, OUT})),
+        Honest("advertisement of the link-local address",
+               lambda s: bytes(_everybody(_na(EVIL.link_local) / _target(), src=EVIL.link_local)) + s.mark,
+               frozenset({VIC, OUT})),
+        Honest("detection of its own address",
+               lambda s: bytes(ether(dst=OWN_GROUP_MAC) / nd6(src="::", dst=OWN_GROUP) / _ns(EVIL.ip6)) + s.mark,
+               frozenset({VIC, OUT})),
+    ),
+)  # fmt: skip
