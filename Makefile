@@ -12,7 +12,8 @@ BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # Debian packages; why each: docs/dependencies.md.
-APT := openvswitch-switch python3-openvswitch mininet iproute2 iputils-ping ethtool openssl graphviz python3 python3-venv
+APT := openvswitch-switch python3-openvswitch mininet iproute2 iputils-ping ethtool openssl graphviz python3 python3-venv \
+       nmap hping3 dsniff thc-ipv6
 REQUIREMENTS := requirements-build.txt requirements.txt requirements-dev.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
 
@@ -22,7 +23,7 @@ PARALLEL := -n 2 --dist loadfile
 # More words for pytest: make live ARGS="-k stream -x"
 ARGS ?=
 
-.PHONY: help setup system demo test lint types unit live golden fuzz bench clean distclean
+.PHONY: help setup system demo test lint types unit live attack golden fuzz bench clean distclean
 
 help: ## this text
 	@echo "Portcullis: a stateful firewall at every virtual NIC of every hypervisor that runs Open vSwitch."
@@ -69,10 +70,18 @@ types: setup ## mypy, strict
 	$(BIN)/mypy
 
 unit: setup ## tests that need neither root nor a network
-	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/live --ignore tests/scenarios $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/live --ignore tests/scenarios --ignore tests/attack $(ARGS)
 
 live: setup ## tests with real switches, guests and traffic, and the scenarios
-	$(SUDO) $(BIN)/python -m pytest $(PARALLEL) tests/live tests/scenarios $(ARGS)
+	$(SUDO) $(BIN)/python -m pytest $(PARALLEL) tests/live tests/scenarios tests/attack $(ARGS)
+
+# The page is written whatever the result: it says what got past.
+attack: setup ## every attack we know, and the attackers' own tools, against the live firewall; writes docs/attacks.md
+	status=0
+	$(SUDO) $(BIN)/python -m pytest tests/attack/test_attacks.py tests/attack/test_tools.py \
+	  --attack-results build/attacks.json $(ARGS) || status=$$?
+	$(BIN)/python -m tests.attack.page build/attacks.json
+	exit $$status
 
 golden: setup ## write the golden files anew; then review the difference like any change
 	$(BIN)/python -m pytest --update-golden tests/flows $(ARGS)

@@ -41,6 +41,7 @@ def test_what_the_packages_ask_for_is_pinned():
 
 
 def test_debian_packages_are_explained():
-    (packages,) = re.findall(r"^APT := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+    (packages,) = re.findall(r"^APT := (.*)$", makefile, re.MULTILINE)
     explained = re.findall(r"`([^`]+)`", (ROOT / "docs/dependencies.md").read_text())
     assert set(packages.split()) - set(explained) == set()

@@ -21,7 +21,21 @@ from scapy.packet import Packet, Raw
 
 from policy.flows.cookies import Drop
 from tests.attack.declare import OUT, VIC, WEB, Attack, Elsewhere, Family, Honest, Reason
-from tests.attack.frames import ALL_NODES, ALL_NODES_MAC, BROADCAST, ether, headers6, ip4, ip6, nd6, piece6, pieces4, pieces6, udp, upper
+from tests.attack.frames import (
+    ALL_NODES,
+    ALL_NODES_MAC,
+    BROADCAST,
+    ether,
+    headers6,
+    ip4,
+    ip6,
+    nd6,
+    piece6,
+    pieces4,
+    pieces6,
+    udp,
+    upper,
+)
 from tests.attack.place import EVIL
 from tests.attack.place import OUT as OUTSIDE
 from tests.attack.place import VIC as VICTIM
@@ -75,89 +89,235 @@ FAMILY = Family(
     "dhcp and routers",
     "servers and routers that a guest is not",
     (
-        _router("router advertisement", "Become everybody's router.", _everybody(ADVERTISEMENT),
-                _everybody(ADVERTISEMENT, src=EVIL.ip6)),
-        _router("router advertisement to one", "Become the victim's router.", ether() / nd6() / ADVERTISEMENT,
-                ether(dst=ALL_NODES_MAC) / nd6() / ADVERTISEMENT),
-        _router("router advertisement of lifetime 0", "Take the true router away.", _everybody(ICMPv6ND_RA(routerlifetime=0))),
-        _router("router advertisement as the router", "Become everybody's router.", _everybody(ADVERTISEMENT, src="fe80::1"),
-                why=Drop.SPOOFED_SOURCE),
-        _router("router advertisement behind hop-by-hop options", "Have the filter see another protocol (RFC 7113).",
-                _everybody(IPv6ExtHdrHopByHop(options=[RouterAlert()]), ADVERTISEMENT)),
-        _router("router advertisement behind destination options", "Have the filter see another protocol (RFC 7113).",
-                _everybody(IPv6ExtHdrDestOpt(), ADVERTISEMENT), _everybody(IPv6ExtHdrDestOpt(), IPv6ExtHdrDestOpt(),
-                                                                         IPv6ExtHdrDestOpt(), ADVERTISEMENT)),
-        _router("router advertisement behind a routing header", "Have the filter see another protocol.",
-                ether(dst=ALL_NODES_MAC) / nd6(nh=43) / Raw(bytes([58, 0, 4, 0, 0, 0, 0, 0])
-                                                            + upper(nd6(), ADVERTISEMENT))),
-        Attack("router advertisement in a lone fragment", "Have the filter see a fragment only (RFC 6946).", ROUTER,
-               lambda s: _lone(s.mark, ADVERTISEMENT, ICMPV6)),
-        Attack("router advertisement in two fragments", "Have the filter see half of it.", Drop.INVALID,
-               lambda s: _whole(s.mark, ADVERTISEMENT, ICMPV6, 4712)),
-        Attack("router advertisement in the second fragment", "Have the filter see options only (RFC 7113, 3).",
-               Elsewhere.REASSEMBLY, lambda s: _hidden(s.mark, ADVERTISEMENT, ICMPV6, 4713)),
-        _router("redirect", "Become the victim's router for one peer.",
-                ether() / nd6(src=EVIL.link_local) / ICMPv6ND_Redirect(tgt=EVIL.link_local, dst=OUTSIDE.ip6),
-                ether() / nd6() / ICMPv6ND_Redirect(tgt=EVIL.link_local, dst=OUTSIDE.ip6)),
-        _router("redirect behind destination options", "Become the victim's router for one peer.",
-                ether() / nd6() / IPv6ExtHdrDestOpt() / ICMPv6ND_Redirect(tgt=EVIL.link_local, dst=OUTSIDE.ip6)),
-        _router("multicast listener query", "Become the querier, and have all groups sent here.",
-                _everybody(IPv6ExtHdrHopByHop(options=[RouterAlert()]), ICMPv6MLQuery(), hlim=1), why=Drop.NO_PASSAGE),
-        _router("multicast router advertisement", "Have all groups sent here (RFC 4286).",
-                _everybody(ICMPv6Unknown(type=151), dst="ff02::6a", src=EVIL.ip6), why=Drop.INVALID),
-        _router("router solicitation to a far host", "Talk to the outside without a rule.",
-                ether(dst=OUTSIDE.mac) / ip6(dst=OUTSIDE.ip6) / ICMPv6ND_RS(), why=Drop.NO_PASSAGE),
-        _router("listener report to a far host", "Talk to the outside without a rule.",
-                ether(dst=OUTSIDE.mac) / ip6(dst=OUTSIDE.ip6) / ICMPv6MLReport2(), why=Drop.NO_PASSAGE),
-        _server("DHCP offer to everybody", "Be the DHCP server.",
-                ether(dst=BROADCAST) / ip4(dst="255.255.255.255") / _offer()),
-        _server("DHCP offer to one", "Be the victim's DHCP server.", ether() / ip4() / _offer(),
-                ether() / ip4() / _offer("ack"), ether() / ip4() / _offer("nak")),
-        _server("DHCP offer from 0.0.0.0", "Be a DHCP server that has no address.",
-                ether(dst=BROADCAST) / ip4(src="0.0.0.0", dst="255.255.255.255") / _offer()),
-        _server("DHCP offer from a forged server", "Be taken for the true server.",
-                ether() / ip4(src="10.0.0.1") / _offer(), why=Drop.SPOOFED_SOURCE),
+        _router(
+            "router advertisement",
+            "Become everybody's router.",
+            _everybody(ADVERTISEMENT),
+            _everybody(ADVERTISEMENT, src=EVIL.ip6),
+        ),
+        _router(
+            "router advertisement to one",
+            "Become the victim's router.",
+            ether() / nd6() / ADVERTISEMENT,
+            ether(dst=ALL_NODES_MAC) / nd6() / ADVERTISEMENT,
+        ),
+        _router(
+            "router advertisement of lifetime 0",
+            "Take the true router away.",
+            _everybody(ICMPv6ND_RA(routerlifetime=0)),
+        ),
+        _router(
+            "router advertisement as the router",
+            "Become everybody's router.",
+            _everybody(ADVERTISEMENT, src="fe80::1"),
+            why=Drop.SPOOFED_SOURCE,
+        ),
+        _router(
+            "router advertisement behind hop-by-hop options",
+            "Have the filter see another protocol (RFC 7113).",
+            _everybody(IPv6ExtHdrHopByHop(options=[RouterAlert()]), ADVERTISEMENT),
+        ),
+        _router(
+            "router advertisement behind destination options",
+            "Have the filter see another protocol (RFC 7113).",
+            _everybody(IPv6ExtHdrDestOpt(), ADVERTISEMENT),
+            _everybody(IPv6ExtHdrDestOpt(), IPv6ExtHdrDestOpt(), IPv6ExtHdrDestOpt(), ADVERTISEMENT),
+        ),
+        _router(
+            "router advertisement behind a routing header",
+            "Have the filter see another protocol.",
+            ether(dst=ALL_NODES_MAC) / nd6(nh=43) / Raw(bytes([58, 0, 4, 0, 0, 0, 0, 0]) + upper(nd6(), ADVERTISEMENT)),
+        ),
+        Attack(
+            "router advertisement in a lone fragment",
+            "Have the filter see a fragment only (RFC 6946).",
+            ROUTER,
+            lambda s: _lone(s.mark, ADVERTISEMENT, ICMPV6),
+        ),
+        Attack(
+            "router advertisement in two fragments",
+            "Have the filter see half of it.",
+            Drop.INVALID,
+            lambda s: _whole(s.mark, ADVERTISEMENT, ICMPV6, 4712),
+        ),
+        Attack(
+            "router advertisement in the second fragment",
+            "Have the filter see options only (RFC 7113, 3).",
+            Elsewhere.REASSEMBLY,
+            lambda s: _hidden(s.mark, ADVERTISEMENT, ICMPV6, 4713),
+        ),
+        _router(
+            "redirect",
+            "Become the victim's router for one peer.",
+            ether() / nd6(src=EVIL.link_local) / ICMPv6ND_Redirect(tgt=EVIL.link_local, dst=OUTSIDE.ip6),
+            ether() / nd6() / ICMPv6ND_Redirect(tgt=EVIL.link_local, dst=OUTSIDE.ip6),
+        ),
+        _router(
+            "redirect behind destination options",
+            "Become the victim's router for one peer.",
+            ether() / nd6() / IPv6ExtHdrDestOpt() / ICMPv6ND_Redirect(tgt=EVIL.link_local, dst=OUTSIDE.ip6),
+        ),
+        _router(
+            "multicast listener query",
+            "Become the querier, and have all groups sent here.",
+            _everybody(IPv6ExtHdrHopByHop(options=[RouterAlert()]), ICMPv6MLQuery(), hlim=1),
+            why=Drop.NO_PASSAGE,
+        ),
+        _router(
+            "multicast router advertisement",
+            "Have all groups sent here (RFC 4286).",
+            _everybody(ICMPv6Unknown(type=151), dst="ff02::6a", src=EVIL.ip6),
+            why=Drop.INVALID,
+        ),
+        _router(
+            "router solicitation to a far host",
+            "Talk to the outside without a rule.",
+            ether(dst=OUTSIDE.mac) / ip6(dst=OUTSIDE.ip6) / ICMPv6ND_RS(),
+            why=Drop.NO_PASSAGE,
+        ),
+        _router(
+            "listener report to a far host",
+            "Talk to the outside without a rule.",
+            ether(dst=OUTSIDE.mac) / ip6(dst=OUTSIDE.ip6) / ICMPv6MLReport2(),
+            why=Drop.NO_PASSAGE,
+        ),
+        _server(
+            "DHCP offer to everybody",
+            "Be the DHCP server.",
+            ether(dst=BROADCAST) / ip4(dst="255.255.255.255") / _offer(),
+        ),
+        _server(
+            "DHCP offer to one",
+            "Be the victim's DHCP server.",
+            ether() / ip4() / _offer(),
+            ether() / ip4() / _offer("ack"),
+            ether() / ip4() / _offer("nak"),
+        ),
+        _server(
+            "DHCP offer from 0.0.0.0",
+            "Be a DHCP server that has no address.",
+            ether(dst=BROADCAST) / ip4(src="0.0.0.0", dst="255.255.255.255") / _offer(),
+        ),
+        _server(
+            "DHCP offer from a forged server",
+            "Be taken for the true server.",
+            ether() / ip4(src="10.0.0.1") / _offer(),
+            why=Drop.SPOOFED_SOURCE,
+        ),
         _server("DHCP offer without a checksum", "Have conntrack give it up.", ether() / ip4() / _offer(chksum=0)),
-        _server("DHCP offer with a wrong checksum", "Have conntrack give it up.", ether() / ip4() / _offer(chksum=0x1234)),
-        _server("DHCP offer behind IPv4 options", "Have the filter read the ports at a wrong place.",
-                ether() / ip4(options=b"\x94\x04\0\0") / _offer()),
-        Attack("DHCP offer in fragments", "Have the filter see no ports.", SERVER,
-               lambda s: pieces4(ip4(id=4714) / _offer() / s.body), counted=ONE_OF_THEM),
-        _server("DHCPv6 advertisement", "Be the DHCPv6 server.", ether() / ip6(src=EVIL.link_local) / udp(546, sport=547),
-                ether() / ip6() / udp(546, sport=547)),
-        _server("DHCPv6 reply behind destination options", "Have the filter see another protocol.",
-                ether() / ip6() / IPv6ExtHdrDestOpt() / udp(546, sport=547)),
-        Attack("DHCPv6 reply in a lone fragment", "Have the filter see a fragment only.", SERVER,
-               lambda s: _lone(s.mark, udp(546, sport=547), UDP_PROTOCOL)),
-        Attack("DHCPv6 reply in two fragments", "Have the filter see no ports.", SERVER,
-               lambda s: _whole(s.mark, udp(546, sport=547), UDP_PROTOCOL, 4715), counted=ONE_OF_THEM),
-        Attack("DHCPv6 reply in the second fragment", "Have the filter see options only.",
-               Elsewhere.REASSEMBLY,
-               lambda s: _hidden(s.mark, udp(546, sport=547), UDP_PROTOCOL, 4716)),
-        Attack("DHCP client's packet to another guest", "Reach a guest by the built-in rule for DHCP clients.",
-               Elsewhere.POLICY,
-               lambda s: [ether(dst="52:54:00:00:0a:50") / ip4(dst="10.0.0.80") / udp(67, sport=68) / s.mark,
-                          ether(dst="52:54:00:00:0a:50") / ip6(dst="2001:db8::50") / udp(547, sport=546) / s.mark]),
+        _server(
+            "DHCP offer with a wrong checksum", "Have conntrack give it up.", ether() / ip4() / _offer(chksum=0x1234)
+        ),
+        _server(
+            "DHCP offer behind IPv4 options",
+            "Have the filter read the ports at a wrong place.",
+            ether() / ip4(options=b"\x94\x04\0\0") / _offer(),
+        ),
+        Attack(
+            "DHCP offer in fragments",
+            "Have the filter see no ports.",
+            SERVER,
+            lambda s: pieces4(ip4(id=4714) / _offer() / s.body),
+            counted=ONE_OF_THEM,
+        ),
+        _server(
+            "DHCPv6 advertisement",
+            "Be the DHCPv6 server.",
+            ether() / ip6(src=EVIL.link_local) / udp(546, sport=547),
+            ether() / ip6() / udp(546, sport=547),
+        ),
+        _server(
+            "DHCPv6 reply behind destination options",
+            "Have the filter see another protocol.",
+            ether() / ip6() / IPv6ExtHdrDestOpt() / udp(546, sport=547),
+        ),
+        Attack(
+            "DHCPv6 reply in a lone fragment",
+            "Have the filter see a fragment only.",
+            SERVER,
+            lambda s: _lone(s.mark, udp(546, sport=547), UDP_PROTOCOL),
+        ),
+        Attack(
+            "DHCPv6 reply in two fragments",
+            "Have the filter see no ports.",
+            SERVER,
+            lambda s: _whole(s.mark, udp(546, sport=547), UDP_PROTOCOL, 4715),
+            counted=ONE_OF_THEM,
+        ),
+        Attack(
+            "DHCPv6 reply in the second fragment",
+            "Have the filter see options only.",
+            Elsewhere.REASSEMBLY,
+            lambda s: _hidden(s.mark, udp(546, sport=547), UDP_PROTOCOL, 4716),
+        ),
+        Attack(
+            "DHCP client's packet to another guest",
+            "Reach a guest by the built-in rule for DHCP clients.",
+            Elsewhere.POLICY,
+            lambda s: [
+                ether(dst="52:54:00:00:0a:50") / ip4(dst="10.0.0.80") / udp(67, sport=68) / s.mark,
+                ether(dst="52:54:00:00:0a:50") / ip6(dst="2001:db8::50") / udp(547, sport=546) / s.mark,
+            ],
+        ),
     ),
     (
-        Honest("DHCP discovery",
-               lambda s: ether(dst=BROADCAST) / ip4(src="0.0.0.0", dst="255.255.255.255") / udp(67, sport=68)
-               / BOOTP(chaddr=bytes.fromhex(EVIL.mac.replace(":", ""))) / DHCP(options=[("message-type", "discover"), "end"])
-               / s.mark, frozenset({OUT})),
-        Honest("DHCPv6 solicitation",
-               lambda s: ether(dst=ALL_SERVERS_MAC) / ip6(src=EVIL.link_local, dst=ALL_SERVERS) / udp(547, sport=546) / s.mark,
-               frozenset({OUT})),
-        Honest("router solicitation",
-               lambda s: bytes(ether(dst=ALL_ROUTERS_MAC) / nd6(src=EVIL.link_local, dst=ALL_ROUTERS) / ICMPv6ND_RS()) + s.mark,
-               frozenset({OUT})),
-        Honest("listener report",
-               lambda s: bytes(ether(dst="33:33:00:00:00:16") / nd6(src=EVIL.link_local, dst="ff02::16", hlim=1)
-                               / IPv6ExtHdrHopByHop(options=[RouterAlert()]) / ICMPv6MLReport2()) + s.mark,
-               frozenset({OUT})),
-        Honest("the true router's advertisement",
-               lambda s: bytes(ether(src=OUTSIDE.mac, dst=ALL_NODES_MAC) / nd6(src="fe80::99", dst=ALL_NODES)
-                               / ICMPv6ND_RA(routerlifetime=0)) + s.mark, frozenset({VIC, WEB}), OUT),
-        Honest("the true server's offer",
-               lambda s: ether(src=OUTSIDE.mac) / ip4(src=OUTSIDE.ip4) / udp(68, sport=67) / s.mark, frozenset({VIC}), OUT),
+        Honest(
+            "DHCP discovery",
+            lambda s: (
+                ether(dst=BROADCAST)
+                / ip4(src="0.0.0.0", dst="255.255.255.255")
+                / udp(67, sport=68)
+                / BOOTP(chaddr=bytes.fromhex(EVIL.mac.replace(":", "")))
+                / DHCP(options=[("message-type", "discover"), "end"])
+                / s.mark
+            ),
+            frozenset({OUT}),
+        ),
+        Honest(
+            "DHCPv6 solicitation",
+            lambda s: (
+                ether(dst=ALL_SERVERS_MAC) / ip6(src=EVIL.link_local, dst=ALL_SERVERS) / udp(547, sport=546) / s.mark
+            ),
+            frozenset({OUT}),
+        ),
+        Honest(
+            "router solicitation",
+            lambda s: (
+                bytes(ether(dst=ALL_ROUTERS_MAC) / nd6(src=EVIL.link_local, dst=ALL_ROUTERS) / ICMPv6ND_RS()) + s.mark
+            ),
+            frozenset({OUT}),
+        ),
+        Honest(
+            "listener report",
+            lambda s: (
+                bytes(
+                    ether(dst="33:33:00:00:00:16")
+                    / nd6(src=EVIL.link_local, dst="ff02::16", hlim=1)
+                    / IPv6ExtHdrHopByHop(options=[RouterAlert()])
+                    / ICMPv6MLReport2()
+                )
+                + s.mark
+            ),
+            frozenset({OUT}),
+        ),
+        Honest(
+            "the true router's advertisement",
+            lambda s: (
+                bytes(
+                    ether(src=OUTSIDE.mac, dst=ALL_NODES_MAC)
+                    / nd6(src="fe80::99", dst=ALL_NODES)
+                    / ICMPv6ND_RA(routerlifetime=0)
+                )
+                + s.mark
+            ),
+            frozenset({VIC, WEB}),
+            OUT,
+        ),
+        Honest(
+            "the true server's offer",
+            lambda s: ether(src=OUTSIDE.mac) / ip4(src=OUTSIDE.ip4) / udp(68, sport=67) / s.mark,
+            frozenset({VIC}),
+            OUT,
+        ),
     ),
-)  # fmt: skip
+)

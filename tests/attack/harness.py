@@ -19,13 +19,28 @@ from mininet_scenarios.lab import Lab, LiveGuest
 from mininet_scenarios.words import Sniffer, Stream, send_frame, sniff, still_open
 from tests.attack import place as where
 from tests.attack.counters import count, counted
-from tests.attack.declare import EVERYWHERE, EVIL, FAR, OUT, Attack, Elsewhere, Honest, Limit, Ports, Scene, Sent, mark_of, reason_label
+from tests.attack.declare import (
+    EVERYWHERE,
+    EVIL,
+    FAR,
+    PREFIX,
+    Attack,
+    Elsewhere,
+    Honest,
+    Limit,
+    Ports,
+    Scene,
+    Sent,
+    mark_of,
+    reason_label,
+)
 from tests.attack.place import Host, Place
+from tests.attack.results import STOPPED
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 HOSTS: dict[str, Host] = {host.name: host for host in (*where.VNICS, where.OUT)}
 SIGHT = EVERYWHERE | {EVIL}
-_CONTROL = mark_of("control") * 4
+_CONTROL = b"CONTROL." * 2
 
 
 def built(sent: Sent) -> list[bytes]:
@@ -49,7 +64,7 @@ class Outcome:
     @property
     def expected(self) -> int:
         """What the reason has to have counted."""
-        if self.attack.reason in (Elsewhere.UPLINK, Elsewhere.CABLE):
+        if self.attack.reason is Elsewhere.UPLINK:
             return 0
         return self.sent if self.attack.counted is None else self.attack.counted
 
@@ -60,7 +75,7 @@ class Outcome:
             return f"arrives at {', '.join(sorted(self.arrived))}"
         if self.counted < self.expected:
             return "stopped, not counted"
-        return "stopped" if not self.lost else "stopped, neighbours disturbed"
+        return STOPPED if not self.lost else "stopped, neighbours disturbed"
 
     def check(self) -> None:
         """Raise, with what is wrong, if the attack came to anything."""
@@ -80,6 +95,7 @@ class Battle:
         self.place = place
         self.stream = streaming
         self._watch = watch
+        self._marked = {name: Sniffer(place.guests[name], contains=PREFIX) for name in SIGHT}
         self._controls = dict.fromkeys(watch, 0)
         self._ports = self._read_ports()
         self.quiet = self.status()
@@ -88,21 +104,26 @@ class Battle:
         """Send an attack's frames, and see what becomes of them and of the others."""
         frames = built(attack.sends(self._scene(family, attack.name)))
         before, lost = self._count(attack), self.stream.lost
-        with self._marked(mark_of(family, attack.name)) as sniffers:
-            self._send(attack.by, frames)
-            self.control(attack.by)
-            seen = {name: found for name in attack.spares - {attack.by} if (found := sniffers[name].frames)}
+        self._send(attack.by, frames)
+        self.control(attack.by)
+        arrived = self._arrived()
+        seen = {name: arrived[name] for name in attack.spares - {attack.by} if name in arrived}
         outcome = Outcome(attack, len(frames), seen, 0, 0)
-        found = counted(self.place.ovs, self.place.bridge, attack.reason, before + outcome.expected) if outcome.expected else 0
+        found = (
+            counted(self.place.ovs, self.place.bridge, attack.reason, before + outcome.expected)
+            if outcome.expected
+            else 0
+        )
         return Outcome(attack, len(frames), seen, found - before if outcome.expected else 0, self.stream.lost - lost)
 
     def arrives(self, family: str, honest: Honest | Limit) -> None:
         """Send frames of which each must arrive where it is said to."""
         frames = built(honest.sends(self._scene(family, honest.name)))
-        with self._marked(mark_of(family, honest.name)) as sniffers:
-            self._send(honest.by, frames)
-            for name in honest.reaches:
-                sniffers[name].sees(len(frames))
+        self._send(honest.by, frames)
+        for name in honest.reaches:
+            self._marked[name].sees(len(frames))
+        self.control(honest.by)
+        self._arrived()
 
     def control(self, by: str) -> None:
         """Whoever attacked says something that everybody hears: then all that was sent before has been dealt with."""
@@ -116,22 +137,29 @@ class Battle:
         assert self.place.controller.exited() is None, "the controller has ended"
         assert self.status() == self.quiet
 
+    def close(self) -> None:
+        """Stop looking."""
+        for sniffer in self._marked.values():
+            sniffer.close()
+
     def status(self) -> dict[str, Any]:
         """What the controller says, without what may change by itself: counters."""
         status = self.place.controller.status()
         vnics = [{key: vnic.get(key) for key in ("port", "state", "reason", "mac", "zone")} for vnic in status["vnics"]]
-        bridges = [{key: bridge[key] for key in ("state", "in_force", "error", "refusals")} for bridge in status["bridges"]]
+        bridges = [
+            {key: bridge[key] for key in ("state", "in_force", "error", "refusals")} for bridge in status["bridges"]
+        ]
         return {"enforced": status["enforced"], "policy": status["policy"], "vnics": vnics, "bridges": bridges}
 
     def _count(self, attack: Attack) -> int:
-        if attack.reason in (Elsewhere.UPLINK, Elsewhere.CABLE):
+        if attack.reason is Elsewhere.UPLINK:
             return 0
         return count(self.place.ovs, self.place.bridge, attack.reason)
 
     def _scene(self, *names: str) -> Scene:
         own = Ports(self.place.own.port, where.port_of(where.HTTPS))
         neighbours = Ports(self.place.neighbours.port, where.port_of(where.TALK))
-        return Scene(mark_of(*names) * 4, neighbours, self._ports, own)
+        return Scene(mark_of(*names) * 2, neighbours, self._ports, own)
 
     def _read_ports(self) -> Ports:
         """The stream's ports, as one of its packets tells them."""
@@ -140,10 +168,15 @@ class Battle:
             sniffer.sees()
             return Ports(Ether(sniffer.frames[0])[UDP].sport, service)
 
-    @contextmanager
-    def _marked(self, mark: bytes) -> Iterator[dict[str, Sniffer]]:
-        with ExitStack() as stack:
-            yield {name: stack.enter_context(sniff(self._guest(name), contains=mark)) for name in SIGHT}
+    def _arrived(self) -> dict[str, list[bytes]]:
+        """The marked frames that have arrived since last asked, by place."""
+        found = {}
+        for name, sniffer in self._marked.items():
+            if frames := sniffer.frames:
+                found[name] = frames
+                sniffer.close()
+                self._marked[name] = Sniffer(self._guest(name), contains=PREFIX)
+        return found
 
     def _send(self, by: str, frames: Iterable[bytes]) -> None:
         for frame in frames:
@@ -170,4 +203,6 @@ def battle(lab: Lab) -> Iterator[Battle]:
     with ExitStack() as stack:
         streaming = stack.enter_context(place.streaming())
         watch = {name: stack.enter_context(sniff(place.guests[name], contains=_CONTROL)) for name in SIGHT}
-        yield Battle(place, streaming, watch)
+        battle = Battle(place, streaming, watch)
+        stack.callback(battle.close)
+        yield battle

@@ -4,10 +4,17 @@ import pytest
 
 from tests.attack.families import FAMILIES
 from tests.attack.harness import battle as fought
+from tests.attack.results import FAILED, KNOWN, note
 
-ATTACKS = [pytest.param(family, attack, id=f"{family.name}: {attack.name}") for family in FAMILIES for attack in family.attacks]
-HONEST = [pytest.param(family, honest, id=f"{family.name}: {honest.name}") for family in FAMILIES for honest in family.honest]
-LIMITS = [pytest.param(family, limit, id=f"{family.name}: {limit.name}") for family in FAMILIES for limit in family.limits]
+ATTACKS = [
+    pytest.param(family, attack, id=f"{family.name}: {attack.name}") for family in FAMILIES for attack in family.attacks
+]
+HONEST = [
+    pytest.param(family, honest, id=f"{family.name}: {honest.name}") for family in FAMILIES for honest in family.honest
+]
+LIMITS = [
+    pytest.param(family, limit, id=f"{family.name}: {limit.name}") for family in FAMILIES for limit in family.limits
+]
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +25,9 @@ def battle(module_lab):
 
 @pytest.mark.parametrize(("family", "attack"), ATTACKS)
 def test_stopped(battle, family, attack):
+    note(family.name, attack.name, FAILED)
     outcome = battle.carry_out(family.name, attack)
+    note(family.name, attack.name, outcome.result)
     outcome.check()
     battle.undisturbed()
 
@@ -31,5 +40,7 @@ def test_the_honest_variant_arrives(battle, family, honest):
 
 @pytest.mark.parametrize(("family", "limit"), LIMITS)
 def test_a_known_limit_is_one(battle, family, limit):
+    note(family.name, limit.name, "no longer gets past")
     battle.arrives(family.name, limit)
+    note(family.name, limit.name, KNOWN)
     battle.undisturbed()
