@@ -6,7 +6,7 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
 from policy.flows.cookies import Drop
-from tests.attack.declare import ANN, BEN, OUT, VIC, WEB, Attack, Family, Honest
+from tests.attack.declare import ANN, BEN, OUT, VIC, WEB, Attack, Family, Honest, Limit
 from tests.attack.frames import BROADCAST, arp, ether
 from tests.attack.place import ANN as NEIGHBOUR
 from tests.attack.place import EVIL
@@ -158,6 +158,15 @@ FAMILY = Family(
         Honest("reply", lambda s: ether() / arp(op=REPLY, hwdst=VICTIM.mac) / s.mark, frozenset({VIC})),
         Honest(
             "announcement", lambda s: ether(dst=BROADCAST) / arp(pdst=EVIL.ip4) / s.mark, frozenset({VIC, ANN, OUT})
+        ),
+    ),
+    (
+        Limit(
+            "operations that nobody knows, about its own address",
+            "Confuse who reads them.",
+            "Both addresses of the sender are its own, and that is all that is asked of ARP.",
+            lambda s: ether(dst=BROADCAST) / arp(op=INVERSE_REPLY) / s.mark,
+            frozenset({VIC, OUT}),
         ),
     ),
 )

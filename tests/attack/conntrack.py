@@ -9,10 +9,11 @@ from scapy.packet import Packet, Raw
 
 from policy.flows.cookies import Drop
 from tests.attack import declare
-from tests.attack.declare import EVIL, OUT, VIC, WEB, Attack, Elsewhere, Family, Honest, Reason, Scene
+from tests.attack.declare import EVIL, OUT, VIC, WEB, Attack, Elsewhere, Family, Honest, Limit, Reason, Scene
 from tests.attack.frames import ether, from_outside, ip4, ip6, tcp, udp
 from tests.attack.place import ANN, BEN
 from tests.attack.place import EVIL as SELF
+from tests.attack.place import OUT as OUTSIDE
 from tests.attack.place import VIC as VICTIM
 from tests.attack.place import WEB as SERVER
 
@@ -307,6 +308,21 @@ FAMILY = Family(
             "SCTP to who allows everything",
             lambda s: ether() / ip4() / SCTP(sport=4307, dport=9) / SCTPChunkInit() / s.mark,
             frozenset({VIC}),
+        ),
+    ),
+    (
+        Limit(
+            "errors about the neighbours' stream, from outside, by who knows its ports",
+            "Slow it down.",
+            "Any router on the way may send them: an error is judged by the connection that it quotes.",
+            lambda s: (
+                from_outside(dst=ANN.mac)
+                / ip4(src=OUTSIDE.ip4, dst=ANN.ip4)
+                / ICMP(type=3, code=4, nexthopmtu=1400)
+                / _about_stream(s)
+            ),
+            frozenset({declare.ANN}),
+            OUT,
         ),
     ),
 )

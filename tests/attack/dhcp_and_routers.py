@@ -20,7 +20,7 @@ from scapy.layers.inet6 import (
 from scapy.packet import Packet, Raw
 
 from policy.flows.cookies import Drop
-from tests.attack.declare import OUT, VIC, WEB, Attack, Elsewhere, Family, Honest, Reason
+from tests.attack.declare import OUT, VIC, WEB, Attack, Elsewhere, Family, Honest, Limit, Reason
 from tests.attack.frames import (
     ALL_NODES,
     ALL_NODES_MAC,
@@ -39,6 +39,7 @@ from tests.attack.frames import (
 from tests.attack.place import EVIL
 from tests.attack.place import OUT as OUTSIDE
 from tests.attack.place import VIC as VICTIM
+from tests.attack.place import WEB as SERVER_GUEST
 
 ROUTER, SERVER = Drop.ROUTER_ADVERTISEMENT, Drop.DHCP_SERVER
 # Conntrack tells one of the fragments whose they are; the others wait in vain for it at the next vNIC.
@@ -317,6 +318,63 @@ FAMILY = Family(
             "the true server's offer",
             lambda s: ether(src=OUTSIDE.mac) / ip4(src=OUTSIDE.ip4) / udp(68, sport=67) / s.mark,
             frozenset({VIC}),
+            OUT,
+        ),
+    ),
+    (
+        Limit(
+            "release of the victim's lease",
+            "Make the DHCP server give the victim's address to somebody else.",
+            "Open vSwitch cannot look into DHCP: who the lease belongs to, only the server can check.",
+            lambda s: (
+                ether(dst=OUTSIDE.mac)
+                / ip4(dst=OUTSIDE.ip4)
+                / udp(67, sport=68)
+                / BOOTP(chaddr=bytes.fromhex(VICTIM.mac.replace(":", "")), ciaddr=VICTIM.ip4)
+                / DHCP(options=[("message-type", "release"), "end"])
+                / s.mark
+            ),
+            frozenset({OUT}),
+        ),
+        Limit(
+            "discovery for another's hardware address",
+            "Use up the addresses of the DHCP server (starvation).",
+            "Open vSwitch cannot look into DHCP. `builtins: {dhcp-client: off}` shuts it where nobody needs it.",
+            lambda s: (
+                ether(dst=BROADCAST)
+                / ip4(src="0.0.0.0", dst="255.255.255.255")
+                / udp(67, sport=68)
+                / BOOTP(chaddr=bytes.fromhex("525400dead01"))
+                / DHCP(options=[("message-type", "discover"), "end"])
+                / s.mark
+            ),
+            frozenset({OUT}),
+        ),
+        Limit(
+            "UDP 68 to 67 to the outside, by a guest without any egress rule",
+            "Carry data out by the built-in rule for DHCP clients.",
+            "Renewals go to the server's own address. `builtins: {dhcp-client: off}` shuts it where nobody needs it.",
+            lambda s: [
+                ether(src=SERVER_GUEST.mac, dst=OUTSIDE.mac) / head / ports / s.mark
+                for head, ports in (
+                    (ip4(src=SERVER_GUEST.ip4, dst=OUTSIDE.ip4), udp(67, sport=68)),
+                    (ip6(src=SERVER_GUEST.ip6, dst=OUTSIDE.ip6), udp(547, sport=546)),
+                )
+            ],
+            frozenset({OUT}),
+            WEB,
+        ),
+        Limit(
+            "UDP 67 to 68 from the outside, to a guest that allows one service",
+            "Reach a guest's DHCP client from afar.",
+            "A client without an address must hear its server, whose address nobody knows.",
+            lambda s: (
+                ether(src=OUTSIDE.mac, dst=SERVER_GUEST.mac)
+                / ip4(src="192.0.2.1", dst=SERVER_GUEST.ip4)
+                / udp(68, sport=67)
+                / s.mark
+            ),
+            frozenset({WEB}),
             OUT,
         ),
     ),

@@ -176,6 +176,13 @@ FAMILY = Family(
             frozenset({VIC}),
         ),
         Limit(
+            "IPv4 of version 6",
+            "Have filter and host understand different things.",
+            "Open vSwitch does not look at it; it is judged as what the Ethernet type says, and guests drop it.",
+            lambda s: ether(type=0x0800) / ip4(version=6) / udp() / s.mark,
+            frozenset({VIC}),
+        ),
+        Limit(
             "IPv4 within IPv4",
             "Carry a forged packet to a victim that unpacks it.",
             "Whoever is allowed every protocol is allowed tunnels; a rule that names services allows none.",

@@ -189,6 +189,13 @@ FAMILY = Family(
     (
         _limit("routing header 0", "Have the packet go on from the victim (RFC 5095).", ROUTING, ROUTES[0]),
         _limit("routing header 4", "Have the packet go on from the victim.", ROUTING, ROUTES[4]),
+        Limit(
+            "IPv6 of version 4",
+            "Have filter and host understand different things.",
+            "Open vSwitch does not look at it; it is judged as what the Ethernet type says, and guests drop it.",
+            lambda s: ether(type=0x86DD) / ip6(version=4) / udp() / s.mark,
+            frozenset({VIC}),
+        ),
         _limit(
             "home address option",
             "Have the victim take it for somebody else's (RFC 6275, 6.3).",

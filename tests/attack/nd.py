@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from scapy.layers.inet6 import (
     ICMPv6ND_NA,
     ICMPv6ND_NS,
+    ICMPv6ND_RS,
     ICMPv6NDOptDstLLAddr,
     ICMPv6NDOptSrcLLAddr,
     ICMPv6Unknown,
@@ -16,7 +17,7 @@ from scapy.layers.inet6 import (
 from scapy.packet import Packet, Raw
 
 from policy.flows.cookies import Drop
-from tests.attack.declare import ANN, OUT, VIC, WEB, Attack, Family, Honest, Reason
+from tests.attack.declare import ANN, OUT, VIC, WEB, Attack, Family, Honest, Limit, Reason
 from tests.attack.frames import ALL_NODES, ALL_NODES_MAC, ether, nd6, pieces6, upper
 from tests.attack.place import EVIL
 from tests.attack.place import OUT as OUTSIDE
@@ -254,6 +255,37 @@ FAMILY = Family(
             "detection of its own address",
             lambda s: bytes(ether(dst=OWN_GROUP_MAC) / nd6(src="::", dst=OWN_GROUP) / _ns(EVIL.ip6)) + s.mark,
             frozenset({VIC, OUT}),
+        ),
+    ),
+    (
+        Limit(
+            "router flag for its own address",
+            "Be taken for a router.",
+            "A flag alone makes nobody use it as a router: its router advertisements are stopped.",
+            lambda s: bytes(_everybody(_na(R=1) / _target())) + s.mark,
+            frozenset({VIC, OUT}),
+        ),
+        Limit(
+            "solicitation with a target's MAC beside its own",
+            "Have others enter a MAC that is not its own.",
+            "Open vSwitch cannot match this option there; RFC 4861, 4.3, has receivers ignore it.",
+            lambda s: bytes(_victim(_ns() / _source() / _target(VICTIM.mac))) + s.mark,
+            frozenset({VIC}),
+        ),
+        Limit(
+            "router solicitation with the victim's MAC",
+            "Have the router send its own packets to the victim.",
+            "Open vSwitch cannot match this option there; it concerns the sender's own link-local address only.",
+            lambda s: (
+                bytes(
+                    ether(dst="33:33:00:00:00:02")
+                    / nd6(src=EVIL.link_local, dst="ff02::2")
+                    / ICMPv6ND_RS()
+                    / _source(VICTIM.mac)
+                )
+                + s.mark
+            ),
+            frozenset({OUT}),
         ),
     ),
 )
