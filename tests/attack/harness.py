@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scapy.layers.inet import UDP
@@ -108,13 +108,11 @@ class Battle:
         self.control(attack.by)
         arrived = self._arrived()
         seen = {name: arrived[name] for name in attack.spares - {attack.by} if name in arrived}
-        outcome = Outcome(attack, len(frames), seen, 0, 0)
-        found = (
-            counted(self.place.ovs, self.place.bridge, attack.reason, before + outcome.expected)
-            if outcome.expected
-            else 0
-        )
-        return Outcome(attack, len(frames), seen, found - before if outcome.expected else 0, self.stream.lost - lost)
+        outcome = Outcome(attack, len(frames), seen, 0, self.stream.lost - lost)
+        if seen or not outcome.expected:
+            return outcome
+        found = counted(self.place.ovs, self.place.bridge, attack.reason, before + outcome.expected)
+        return replace(outcome, counted=found - before)
 
     def arrives(self, family: str, honest: Honest | Limit) -> None:
         """Send frames of which each must arrive where it is said to."""
