@@ -1,0 +1,167 @@
+"""What got past when it was first tried, and honest frames that did not arrive."""
+
+from __future__ import annotations
+
+from scapy.layers.inet import ICMP, IP, TCP
+from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6MLQuery
+from scapy.packet import Packet, Raw
+
+from policy.flows.cookies import Drop
+from tests.attack.declare import ANN, BEN, OUT, VIC, WEB, Attack, Family, Honest
+from tests.attack.frames import BROADCAST, arp, ether, ip4, ip6, nd6, pieces4, pieces6, tcp, udp, upper
+from tests.attack.nd import (
+    FOREIGN_MAC,
+    advertisement,
+    bare,
+    everybody,
+    solicitation,
+    source_option,
+    target_option,
+    to_victim,
+)
+from tests.attack.place import ANN as NEIGHBOUR
+from tests.attack.place import BEN as OTHER_NEIGHBOUR
+from tests.attack.place import EVIL
+from tests.attack.place import OUT as OUTSIDE
+from tests.attack.place import VIC as VICTIM
+from tests.attack.place import WEB as SERVER
+
+
+def _raw_option(kind: int, length: int, mac: str = VICTIM.mac) -> Packet:
+    """An option whose length says something else than it is; the length in units of eight bytes."""
+    return Raw(bytes([kind, length]) + bytes.fromhex(mac.replace(":", "")))
+
+
+def _among_neighbours(pieces: list[Packet]) -> list[Packet]:
+    return [ether(src=NEIGHBOUR.mac, dst=OTHER_NEIGHBOUR.mac) / piece.payload for piece in pieces]
+
+
+def _neighbours4(ident: int) -> IP:
+    return ip4(id=ident, src=NEIGHBOUR.ip4, dst=OTHER_NEIGHBOUR.ip4)
+
+
+FAMILY = Family(
+    "found open",
+    "what got past when it was first tried, and honest frames that did not arrive",
+    (
+        bare(
+            "advertisement with an option of length 0",
+            "Stop a filter before the option that counts.",
+            FOREIGN_MAC,
+            everybody(advertisement() / _raw_option(1, 0) / target_option(VICTIM.mac)),
+        ),
+        bare(
+            "advertisement with an option cut short",
+            "Have a filter read beyond the end.",
+            FOREIGN_MAC,
+            everybody(advertisement() / _raw_option(2, 4)),
+        ),
+        bare(
+            "solicitation with an option of length 0",
+            "Stop a filter before the option that counts.",
+            FOREIGN_MAC,
+            to_victim(solicitation() / _raw_option(14, 0) / source_option(VICTIM.mac)),
+        ),
+        bare(
+            "solicitation with an option cut short",
+            "Have a filter read beyond the end.",
+            FOREIGN_MAC,
+            to_victim(solicitation() / _raw_option(1, 3)),
+        ),
+        bare(
+            "solicitation with a long MAC option of the victim's",
+            "Have the filter overlook the option for its length.",
+            FOREIGN_MAC,
+            to_victim(solicitation() / _raw_option(1, 2) / bytes(8)),
+        ),
+        bare(
+            "advertisement with a long MAC option of the victim's",
+            "Have the filter overlook the option for its length.",
+            FOREIGN_MAC,
+            everybody(advertisement() / _raw_option(2, 2) / bytes(8)),
+        ),
+        Attack(
+            "time to live and hop limit 0",
+            "Send what no router may pass on (RFC 1122, 3.2.1.7).",
+            Drop.INVALID,
+            lambda s: [ether() / ip4(ttl=0) / udp() / s.mark, ether() / ip6(hlim=0) / udp() / s.mark],
+        ),
+        Attack(
+            "redirect and source quench about its own connection",
+            "Become the router for its peer; slow it down (RFC 6633).",
+            Drop.NO_PASSAGE,
+            lambda s: [
+                ether(dst=SERVER.mac)
+                / ip4(dst=SERVER.ip4)
+                / error
+                / IP(src=SERVER.ip4, dst=EVIL.ip4)
+                / TCP(sport=s.own.service, dport=s.own.opener, flags="A")
+                / s.mark
+                for error in (ICMP(type=5, code=1, gw=EVIL.ip4), ICMP(type=4))
+            ],
+        ),
+        Attack(
+            "multicast listener query that a router passed on",
+            "Have guests tell their groups to somebody far away (RFC 2710, 3).",
+            Drop.ROUTED_DISCOVERY,
+            lambda s: (
+                bytes(
+                    ether(src=OUTSIDE.mac, dst=SERVER.mac)
+                    / nd6(src="2001:db8:9::1", dst=SERVER.ip6, hlim=9)
+                    / ICMPv6MLQuery()
+                )
+                + s.mark
+            ),
+            by=OUT,
+        ),
+    ),
+    (
+        Honest(
+            "fragments of a service that a rule names",
+            lambda s: _among_neighbours(pieces4(_neighbours4(301) / udp(5001, sport=4500) / s.body)),
+            frozenset({BEN}),
+            ANN,
+        ),
+        Honest(
+            "fragments of an established stream",
+            lambda s: _among_neighbours(pieces4(_neighbours4(302) / udp(5001, sport=s.stream.opener) / s.body)),
+            frozenset({BEN}),
+            ANN,
+        ),
+        Honest(
+            "fragments of an echo request that a rule names",
+            lambda s: _among_neighbours(pieces4(_neighbours4(303) / ICMP() / s.body)),
+            frozenset({BEN}),
+            ANN,
+        ),
+        Honest(
+            "IPv6 fragments of an echo request that a rule names",
+            lambda s: _among_neighbours(
+                list(
+                    pieces6(
+                        58,
+                        upper(ip6(src=NEIGHBOUR.ip6, dst=OTHER_NEIGHBOUR.ip6), ICMPv6EchoRequest(data=s.body[:2000])),
+                        304,
+                        src=NEIGHBOUR.ip6,
+                        dst=OTHER_NEIGHBOUR.ip6,
+                    )
+                )
+            ),
+            frozenset({BEN}),
+            ANN,
+        ),
+        Honest(
+            "fragments of a TCP service that a rule names",
+            lambda s: [
+                ether(dst=SERVER.mac) / piece.payload
+                for piece in pieces4(ip4(id=305, dst=SERVER.ip4) / tcp(443, sport=4501) / s.body)
+            ],
+            frozenset({WEB}),
+        ),
+        Honest(
+            "ARP probe for its own address",
+            lambda s: ether(dst=BROADCAST) / arp(psrc="0.0.0.0", pdst=EVIL.ip4) / s.mark,
+            frozenset({VIC, OUT}),
+        ),
+    ),
+)
