@@ -14,8 +14,14 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Debian packages; why each: docs/dependencies.md.
 APT := openvswitch-switch python3-openvswitch mininet iproute2 iputils-ping ethtool openssl graphviz python3 python3-venv \
        nmap hping3 dsniff thc-ipv6
+# What only the comparison needs.
+BENCH_APT := ovn-central ovn-host
+BENCH_REQUIREMENTS := requirements-bench.txt
 REQUIREMENTS := requirements-build.txt requirements.txt requirements-dev.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
+
+# What `system` sees to: those of the setup, unless a target adds more.
+PACKAGES = $(APT)
 
 # Two test files at a time: most of a test is waiting. The tests of one file stay together, in order.
 PARALLEL := -n 2 --dist loadfile
@@ -23,12 +29,12 @@ PARALLEL := -n 2 --dist loadfile
 # More words for pytest: make live ARGS="-k stream -x"
 ARGS ?=
 
-.PHONY: help setup system demo test lint types unit live attack golden fuzz bench clean distclean
+.PHONY: help setup system demo test lint types unit live attack golden fuzz bench bench-analysis clean distclean
 
 help: ## this text
 	@echo "Portcullis: a stateful firewall at every virtual NIC of every hypervisor that runs Open vSwitch."
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "Begin with 'make setup', then 'make demo'. 'make demo CLI=1' leaves you in the demonstration's network."
 	@echo "Tests take pytest's options: make unit ARGS='-k evaluate -x'. Live tests, demo and setup need root"
@@ -38,7 +44,7 @@ setup: system $(VENV)/.ready ## install what is missing: Debian packages, a virt
 
 system:
 	@missing=""
-	for package in $(APT); do
+	for package in $(PACKAGES); do
 	  dpkg-query -W -f '$${Status}\n' $$package 2>/dev/null | grep -qx 'install ok installed' || missing+=" $$package"
 	done
 	if [ -n "$$missing" ]; then
@@ -90,7 +96,15 @@ fuzz: setup ## thousands of random policies and packets, for a night; failures b
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest --timeout 0 tests/flows/test_roads.py tests/flows/test_real_roads.py \
 	  tests/policy/test_fuzz.py $(ARGS)
 
-bench: setup ## how long answers about large policies take, and how they grow: a table; ARGS='--json FILE' keeps it
+bench: PACKAGES += $(BENCH_APT)
+bench: setup $(VENV)/.bench-ready ## Portcullis, OVN and a plain bridge side by side: a table; ARGS='--long --json FILE --chart FILE.png'
+	$(SUDO) $(BIN)/python -m bench.compare $(ARGS)
+
+$(VENV)/.bench-ready: $(BENCH_REQUIREMENTS) $(VENV)/.ready
+	$(PIP) -r $(BENCH_REQUIREMENTS)
+	touch $@
+
+bench-analysis: setup ## how long answers about large policies take, and how they grow: a table; ARGS='--json FILE' keeps it
 	$(BIN)/python -m bench.analysis $(ARGS)
 
 clean: ## remove caches, and what killed test runs have left in the machine

@@ -11,6 +11,7 @@ import click
 
 from policy.commands.blast_radius import blast_radius
 from policy.commands.check import check
+from policy.commands.counters import counters
 from policy.commands.diff import diff
 from policy.commands.explain import explain
 from policy.commands.import_ import import_
@@ -50,6 +51,7 @@ def cli(context: click.Context) -> None:
       portcullis run DIR               start the controller
       portcullis status --wait 30      is it in force everywhere?
       portcullis topology              which VM is on which port?
+      portcullis counters              what has each rule decided, and what was dropped?
 
     Exit status of every command: 0 fine; 1 the answer is "no"; 2 no answer, because the question is wrong or something
     that it needs is missing. Each command's --help has examples.
@@ -58,7 +60,8 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _command in (init, import_, check, test, explain, matrix, diff, lint, blast_radius, report, run, status, topology):
+_FILES = (init, import_, check, test, explain, matrix, diff, lint, blast_radius, report)
+for _command in (*_FILES, run, status, topology, counters):
     cli.add_command(_command)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from policy.members import side_has
 from policy.model import PORT_PROTOCOLS, UDP, Document, Policy, Range, Rule, Side, Term, Tier, Verdict
 from topology.addresses import Address
+from topology.inventory import DHCP_SERVER
 from topology.vnic import Vnic
 
 BUILTIN_TIER, DEFAULT_TIER = "builtin", "default"
@@ -159,25 +160,31 @@ def _seen_in(scope: str, end: Endpoint) -> Endpoint:
 def _built_in(document: Document, connection: Connection, side: Side, vnic: Vnic) -> SideDecision | None:
     """DHCP, the one built-in rule about something that looks like a connection.
 
-    A vNIC's client may ask anybody, and servers that nobody firewalls (outside, or trusted) may answer it; a vNIC that
-    answers as a server is refused, whether the rule is on or off.
+    A vNIC's client may ask anybody, and servers that nobody firewalls (outside, or trusted) or that have the role may
+    answer it. A vNIC that answers as a server is allowed to with the role and refused without, whether the rule is on
+    or off.
     """
     client, server = DHCP_PORTS[connection.family]
     ports = (connection.source_port, connection.destination_port)
     if connection.protocol != UDP:
         return None
     if side is Side.EGRESS and ports == (server, client):
-        return SideDecision(vnic, Verdict.DENY, BUILTIN_TIER, rule="dhcp-server")
+        verdict = Verdict.ALLOW if DHCP_SERVER in vnic.roles else Verdict.DENY
+        return SideDecision(vnic, verdict, BUILTIN_TIER, rule="dhcp-server")
     if not document.builtins.dhcp_client:
         return None
     asks = side is Side.EGRESS and ports == (client, server)
-    server_end = connection.source.vnic
-    answered = side is Side.INGRESS and ports == (server, client) and (server_end is None or server_end.trusted)
+    answered = side is Side.INGRESS and ports == (server, client) and _may_serve(connection.source.vnic)
     return SideDecision(vnic, Verdict.ALLOW, BUILTIN_TIER, rule="dhcp-client") if asks or answered else None
 
 
+def _may_serve(server: Vnic | None) -> bool:
+    """True if others may take DHCP answers from this end; None is the outside world."""
+    return server is None or server.trusted or DHCP_SERVER in server.roles
+
+
 def covers(term: Term, connection: Connection) -> bool:
-    """True if the connection is one of those that the term means."""
+    """True if the connection is one of those that the term means. A helper makes no difference."""
     if term.protocol is None:
         return True
     if term.protocol != connection.protocol or term.family not in (None, connection.family):

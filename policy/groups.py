@@ -91,7 +91,7 @@ class GroupTable:
         return {provided(name): group for name, group in self.groups.items() if group.shared}
 
     def of_rule(self, node: Node, what: str) -> Groups:
-        """The groups that a rule's (or assertion's) `from`, `to` or `at` says; None is any."""
+        """The groups that a rule's (or assertion's) `from`, `to` or `at`, or a limit's `for`, says; None is any."""
         parts = [self._part(item, what) for item in fields.one_or_more(node, what, self._problems)]
         groups: list[Group] = []
         for part in parts:
@@ -142,7 +142,7 @@ class GroupTable:
     def _draft(self, node: Node, what: str, name: str | None, where: Node) -> _Draft:
         """Reads one group's mapping; ``where`` it begins."""
         nothing = _Draft(Group(name, tenant=self._speaker.tenant, place=where.place), [])
-        found = fields.fields(node, what, self._speaker.keys(_KEYS), self._problems, self._speaker.barred)
+        found = fields.fields(node, what, self._speaker.keys(_KEYS), self._problems, self._speaker.barred(_KEYS))
         if found is None:
             return nothing
         values = {key: value for key, (_, value) in found.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from policy.model import Group, Groups
+from policy.terms import join_ranges
 from topology.addresses import Address, Prefix
 from topology.vnic import Vnic
 
@@ -29,6 +30,40 @@ def group_has(group: Group, vnic: Vnic | None, address: Address | None, scope: s
 def side_has(groups: Groups, vnic: Vnic | None, address: Address | None, scope: str) -> bool:
     """True if this side of a connection is in one of a rule's groups; None is any."""
     return groups is None or any(group_has(group, vnic, address, scope) for group in groups)
+
+
+def vnic_in(groups: Groups, vnic: Vnic) -> bool:
+    """True if a vNIC is in one of the groups with any of its addresses: what `side_has` says of some address of it.
+
+    A vNIC without addresses is in a group by labels or name only. None is any.
+    """
+    return groups is None or any(
+        group_has(group, vnic, None, vnic.scope) or _lists_some(group, vnic) for group in groups
+    )
+
+
+def _lists_some(group: Group, vnic: Vnic) -> bool:
+    """True if the group's CIDRs, less exceptions, hold an address of the vNIC."""
+    if group.scope in (None, vnic.scope) and any(_leaves_some(group, prefix) for prefix in vnic.addresses):
+        return True
+    return any(_lists_some(part, vnic) for part in group.any_of)
+
+
+def _leaves_some(group: Group, prefix: Prefix) -> bool:
+    """True if some address of the prefix is in the CIDRs and in no exception."""
+    excepted = join_ranges(_ends(other) for other in group.excepts if other.version == prefix.version)
+    begin, end = _ends(prefix)
+    for other in group.cidrs:
+        if other.version == prefix.version:
+            first, last = _ends(other)
+            first, last = max(begin, first), min(end, last)
+            if first <= last and not any(low <= first and last <= high for low, high in excepted):
+                return True
+    return False
+
+
+def _ends(prefix: Prefix) -> tuple[int, int]:
+    return int(prefix.network_address), int(prefix.broadcast_address)
 
 
 def _contains(prefix: Prefix, address: Address) -> bool:

@@ -16,6 +16,8 @@ from topology.inventory import Inventory, Place
 
 ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
 PORT_PROTOCOLS = {"tcp": TCP, "udp": UDP, "sctp": SCTP}
+# Connections that conntrack reads for others that they announce, and the protocol they have to be.
+HELPERS = {"ftp": TCP, "tftp": UDP}
 Range = tuple[int, int]
 ALL_PORTS: tuple[Range, ...] = ((0, 65535),)
 
@@ -56,6 +58,10 @@ class Term:
 
     ``protocol`` None is any protocol (then nothing else is set). ``family`` is 4 or 6 for ICMP, None for both families.
     ``ports`` and ``source_ports`` are sorted, disjoint, inclusive ranges and mean something for TCP, UDP and SCTP only.
+
+    ``helper``, one of `HELPERS`, changes nothing about which connections these are: where a rule allows them, what they
+    announce comes through with them. Then each range of ``ports`` is a single port. Of two terms of a rule that share a
+    connection, the one with a helper counts.
     """
 
     protocol: int | None = None
@@ -64,6 +70,7 @@ class Term:
     source_ports: tuple[Range, ...] = ALL_PORTS
     icmp_type: int | None = None
     icmp_code: int | None = None
+    helper: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,10 @@ class Group:
     tenant: str | None = None
     shared: bool = field(default=False, compare=False)
     place: Place | None = field(default=None, compare=False)
+
+    def __hash__(self) -> int:
+        """Of what tells groups apart most often: groups are looked up all the time, and lists of CIDRs are long."""
+        return hash((self.name, self.tenant, self.selector, self.vms, self.cidrs[:1]))
 
 
 # A side of a rule: None is "any", else the union of the groups.
@@ -108,6 +119,11 @@ class Rule:
     egress: bool = True
     ingress: bool = True
     log: bool = False
+
+    @property
+    def helpers(self) -> frozenset[str]:
+        """The helpers of its terms; they mean something if it allows."""
+        return frozenset(term.helper for term in self.terms if term.helper is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +149,35 @@ class Builtins:
     dhcp_client: bool = True
     router_discovery: bool = True
     multicast_listener: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one vNIC may take of what all vNICs share; the defaults are those of a policy that says nothing.
+
+    ``connections`` at one time; ``new_connections`` a second; ``broadcasts``: broadcast and multicast packets a second
+    that it sends; ``notices``: packets a second of which the controller gets a copy, to log, to reject or to learn.
+    """
+
+    connections: int = 100_000
+    new_connections: int = 1000
+    broadcasts: int = 500
+    notices: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class LimitEntry:
+    """One entry of `limits`: the numbers that it states, by their names in `Limits`.
+
+    ``general``: written without `for`, so that it yields to what an entry with `for` states. ``members`` are those that
+    `for` names; None is any.
+    """
+
+    name: str
+    members: Groups
+    general: bool
+    stated: Mapping[str, int]
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +209,4 @@ class Document:
     builtins: Builtins
     revision: str
     assertions: tuple[Assertion, ...] = ()
+    limits: tuple[LimitEntry, ...] = ()

@@ -55,6 +55,15 @@ class Networks:
         if scope is not None:
             self.networks[name] = Network(name, vlan, scope)
 
+    def alike(self, other: Networks) -> bool:
+        """True if every name means in both the same, and is wrong in both alike."""
+        return (
+            self.networks == other.networks
+            and self._declared.keys() == other._declared.keys()
+            and {vlan: key.text for vlan, key in self._vlans.items()}
+            == {vlan: key.text for vlan, key in other._vlans.items()}
+        )
+
     def named(self, node: Node, what: str) -> str | None:
         """The network that a VM or vNIC names: a declared one, or the implicit one of a VLAN that nobody declares."""
         name = fields.text(node, f"{what}: 'network'", self._problems)

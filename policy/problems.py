@@ -52,8 +52,8 @@ class Problems:
         self._comparisons = 0
         self.incomplete = False
 
-    def __bool__(self) -> bool:
-        return bool(self._problems)
+    def __len__(self) -> int:
+        return len(self._problems)
 
     def add(self, where: Node | Place, message: str) -> None:
         """Notes one mistake."""

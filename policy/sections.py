@@ -1,7 +1,7 @@
 """The sections of all files of a load put together, in no particular order: what is defined twice is a problem.
 
 The provider's files share one namespace, and the files of each tenant another. What there is only one of (networks,
-VMs, built-in rules, the version) only the provider's files may say.
+VMs, limits, built-in rules, the version) only the provider's files may say.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _NAMED = {
     "vms": "a VM's name",
     "groups": "a group's name",
     "services": "a service's name",
+    "limits": "a limit's name",
 }
 _LISTS = ("policies", "assertions")
 _KEYS = ("version", "tenant", *_NAMED, *_LISTS, "builtins")
@@ -52,6 +53,7 @@ class Namespace:
     tenant: str | None
     groups: Definitions = field(default_factory=dict)
     services: Definitions = field(default_factory=dict)
+    limits: Definitions = field(default_factory=dict)
     policies: list[Node] = field(default_factory=list)
     assertions: list[Node] = field(default_factory=list)
 
@@ -95,6 +97,7 @@ class Sections:
             "vms": self.vms,
             "groups": namespace.groups,
             "services": namespace.services,
+            "limits": namespace.limits,
         }
         lists = {"policies": namespace.policies, "assertions": namespace.assertions}
         for section, node in found.items():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from policy import fields
-from policy.model import ALL_PORTS, PORT_PROTOCOLS, Range, Term
+from policy.model import ALL_PORTS, HELPERS, PORT_PROTOCOLS, Range, Term
 from policy.nodes import Kind, Node, Scalar, Sequence
 from policy.nodes import Mapping as MappingNode
 from policy.order import cycle_text, in_order
@@ -28,16 +28,19 @@ from policy.terms import (
 # Port ranges in all services and rules together, names replaced by what they mean: 10,000 services that each name the
 # one before would otherwise grow as the square of the file.
 MAX_RANGES = 1_000_000
-_FORM = ("protocol", "port", "source_port", "terms", "shared")
+_ONE_PROTOCOL = ("protocol", "port", "source_port")
+_FORM = (*_ONE_PROTOCOL, "terms", "helper", "shared")
+_HELPED = {"ftp": "tcp/21", "tftp": "udp/69"}
 PROTOCOLS = ("any", *PROTOCOL_WORDS[:-1])  # what `protocol` may be called; numbers will do too
 
 
 @dataclass(slots=True)
 class _Parts:
-    """What one service or rule says: terms of its own and names of services."""
+    """What one service or rule says: terms of its own and names of services. ``helper`` is for all of them."""
 
     terms: list[Term] = field(default_factory=list)
     names: list[tuple[str, Scalar]] = field(default_factory=list)
+    helper: tuple[str, Node] | None = None
 
 
 @dataclass(slots=True)
@@ -74,7 +77,7 @@ class Services:
         for cycle in cycles:
             problems.add(definitions[cycle[0]][0], f"services in a cycle: {cycle_text(cycle)}")
         for name in order:
-            self.terms[name] = self._resolved(parts[name], definitions[name][0])
+            self.terms[name] = self._helped(name, parts[name], self._resolved(parts[name], definitions[name][0]))
 
     @property
     def offered(self) -> dict[str, tuple[Term, ...]]:
@@ -139,16 +142,19 @@ class Services:
             self._problems.dangling(node, "service", written, self._shared)
 
     def _form(self, node: MappingNode, name: str, parts: _Parts) -> None:
-        """`{protocol: tcp, port: 443, source_port: 1024-65535}` or `{terms: […]}`."""
+        """`{protocol: tcp, port: 443, source_port: 1024-65535}` or `{terms: […]}`; either with `helper`, `shared`."""
         what = f"service {quoted(name)}"
-        found = fields.fields(node, what, self._speaker.keys(_FORM), self._problems, self._speaker.barred)
+        found = fields.fields(node, what, self._speaker.keys(_FORM), self._problems, self._speaker.barred(_FORM))
         if found is None:
             return
         # A wrong word here is told once, and not again wherever a tenant names the service.
         if "shared" in found and fields.boolean(found["shared"][1], f"{what}: 'shared'", self._problems) is not False:
             self._offers.add(name)
+        if "helper" in found:
+            helper = fields.choice(found["helper"][1], f"{what}: 'helper'", HELPERS, self._problems)
+            parts.helper = None if helper is None else (helper, found["helper"][1])
         if "terms" in found:
-            for extra in found.keys() - {"terms", "shared"}:
+            for extra in (key for key in found if key in _ONE_PROTOCOL):
                 self._problems.add(found[extra][0], f"{what}: either 'terms' or {extra!r}, not both")
             for item in fields.one_or_more(found["terms"][1], f"{what}: 'terms'", self._problems):
                 self._item(item, what, parts)
@@ -192,6 +198,21 @@ class Services:
             except TermError as error:
                 self._problems.add(item, str(error))
         return join_ranges(ranges)
+
+    def _helped(self, name: str, parts: _Parts, terms: tuple[Term, ...]) -> tuple[Term, ...]:
+        """The service's terms with its helper, if it has one."""
+        if parts.helper is None:
+            return terms
+        helper, node = parts.helper
+        for term in terms:
+            if term.protocol != HELPERS[helper] or any(first != last for first, last in term.ports):
+                self._problems.add(
+                    node,
+                    f"service {quoted(name)}: the helper {helper!r} is for single destination ports like "
+                    f"{_HELPED[helper]!r}, and nothing else",
+                )
+                return terms
+        return tuple(replace(term, helper=helper) for term in terms)
 
     def _resolved(self, parts: _Parts, where: Node) -> tuple[Term, ...]:
         """The terms that the parts mean, names replaced. A name that stands in a cycle adds nothing (it was told)."""

@@ -67,6 +67,15 @@ class Budget:
         self.nodes = MAX_NODES
         self.characters = MAX_CHARACTERS
 
+    def affords(self, nodes: int, characters: int) -> bool:
+        """True if so much is left."""
+        return self.nodes >= nodes and self.characters >= characters
+
+    def spend(self, nodes: int, characters: int) -> None:
+        """Take so much off."""
+        self.nodes -= nodes
+        self.characters -= characters
+
 
 class _Refused(Exception):
     """Reading of this file ends here."""

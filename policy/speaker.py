@@ -12,9 +12,14 @@ from types import MappingProxyType
 
 from policy.problems import PROVIDED, quoted
 
-# Keys of groups and services that mean nothing in a tenant's file.
-_PROVIDERS_KEYS: Mapping[str, str] = MappingProxyType({"shared": "is the provider's: a tenant's names are its own"})
-_NONE: Mapping[str, str] = MappingProxyType({})
+# Keys of groups and services that have no place in a tenant's file, each with the reason. (What a helper lets through
+# comes at ports that no rule names, also those that the provider denies: not for a tenant to turn on.)
+_PROVIDERS_KEYS: Mapping[str, str] = MappingProxyType(
+    {
+        "shared": "is the provider's: a tenant's names are its own",
+        "helper": "is the provider's: name a service that the provider shares",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +30,11 @@ class Speaker:
     vms: Collection[str]
     scopes: Collection[str]
 
-    @property
-    def barred(self) -> Mapping[str, str]:
-        """Keys of groups and services that this speaker may not use, each with the reason."""
-        return _NONE if self.tenant is None else _PROVIDERS_KEYS
+    def barred(self, keys: Collection[str]) -> Mapping[str, str]:
+        """Those of the keys that this speaker may not use, each with the reason."""
+        if self.tenant is None:
+            return {}
+        return {key: _PROVIDERS_KEYS[key] for key in keys if key in _PROVIDERS_KEYS}
 
     def keys(self, keys: Collection[str]) -> Collection[str]:
         """Those of the keys that this speaker may use."""

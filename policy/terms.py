@@ -6,7 +6,7 @@ Kinds of the same connection have one value only: `proto/6` is `tcp`, `icmp` is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from functools import lru_cache
 
 from policy.model import ALL_PORTS, ICMP, ICMPV6, PORT_PROTOCOLS, Range, Term
@@ -100,8 +100,16 @@ def join_ranges(ranges: Iterable[Range]) -> tuple[Range, ...]:
 
 
 def merge(terms: Iterable[Term]) -> tuple[Term, ...]:
-    """The same connections in fewer terms, sorted: ports of like terms joined, terms within wider ones left out."""
-    wanted = set(terms)
+    """The same connections in fewer terms, sorted: ports of like terms joined, terms within wider ones left out.
+
+    Terms with a helper stay as they are, also within wider ones: what they say about their connections no other says.
+    """
+    given = set(terms)
+    helped = {term for term in given if term.helper is not None}
+    return tuple(sorted([*_merged(given - helped), *helped], key=_order))
+
+
+def _merged(wanted: Set[Term]) -> Iterable[Term]:
     if Term() in wanted:
         return (Term(),)
     ports: dict[tuple[int, tuple[Range, ...]], list[Range]] = {}
@@ -112,7 +120,7 @@ def merge(terms: Iterable[Term]) -> tuple[Term, ...]:
         elif not _wider(term) & wanted:
             others.add(term)
     joined = (Term(key[0], ports=join_ranges(found), source_ports=key[1]) for key, found in ports.items())
-    return tuple(sorted([*joined, *others], key=_order))
+    return (*joined, *others)
 
 
 def _wider(term: Term) -> set[Term]:
@@ -129,7 +137,8 @@ def _order(term: Term) -> tuple[object, ...]:
     def known(value: int | None) -> int:
         return -1 if value is None else value
 
-    return known(term.protocol), known(term.icmp_type), known(term.icmp_code), term.ports, term.source_ports
+    numbers = known(term.protocol), known(term.icmp_type), known(term.icmp_code)
+    return *numbers, term.ports, term.source_ports, term.helper or ""
 
 
 def size(terms: tuple[Term, ...]) -> int:

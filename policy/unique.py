@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from policy.nodes import Node
 from policy.problems import Problems
@@ -17,6 +17,14 @@ class _Claim:
     place: Place
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Claims as they were made."""
+
+    once: list[tuple[str, str, str, Node]] = field(default_factory=list)
+    addresses: list[tuple[str, Prefix, str, Node]] = field(default_factory=list)
+
+
 class Claims:
     """What VMs claim as their own; addresses, each within its scope."""
 
@@ -24,9 +32,24 @@ class Claims:
         self._problems = problems
         self._single: dict[tuple[str, str], _Claim] = {}
         self._addresses: dict[str, list[tuple[Prefix, _Claim]]] = defaultdict(list)
+        # What has been claimed since `made` was asked last.
+        self._made = Made()
+
+    def made(self) -> Made:
+        """The claims made since this was asked last, to be made `again` in another load."""
+        made, self._made = self._made, Made()
+        return made
+
+    def again(self, made: Made) -> None:
+        """Make the same claims."""
+        for what, value, vm, where in made.once:
+            self.once(what, value, vm, where)
+        for scope, prefix, vm, where in made.addresses:
+            self.address(scope, prefix, vm, where)
 
     def once(self, what: str, value: str, vm: str, where: Node) -> None:
         """A VM claims a value that only one may have, ``what`` tells of which kind. A clash is noted at once."""
+        self._made.once.append((what, value, vm, where))
         claim = _Claim(vm, where.place)
         first = self._single.setdefault((what, value), claim)
         if first is not claim:  # not by value: an alias claims a second time from the same place
@@ -34,6 +57,7 @@ class Claims:
 
     def address(self, scope: str, prefix: Prefix, vm: str, where: Node) -> None:
         """A VM claims addresses in a scope. Clashes show when all claims are known."""
+        self._made.addresses.append((scope, prefix, vm, where))
         self._addresses[scope].append((prefix, _Claim(vm, where.place)))
 
     def check_addresses(self) -> None:

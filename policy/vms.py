@@ -12,15 +12,15 @@ from policy.networks import Networks
 from policy.nodes import Kind, Node, Scalar
 from policy.problems import Problems, quoted
 from policy.selectors import BUILT_IN_PREFIXES
-from policy.unique import Claims
+from policy.unique import Claims, Made
 from topology.addresses import Prefix, parse_mac
-from topology.inventory import DEFAULT_SCOPE, InventoryVnic, Vm
+from topology.inventory import DEFAULT_SCOPE, ROLES, InventoryVnic, Vm
 
 IFACE_ID = "iface-id"
 _LABEL = re.compile(r"[A-Za-z0-9_./-]{1,128}")
-_VM_KEYS = ("id", "tenant", "network", "labels", "vnics", "mac", "addresses", "trusted")
+_VM_KEYS = ("id", "tenant", "network", "labels", "vnics", "mac", "addresses", "trusted", "roles")
 _SHORT_FORM = ("mac", "addresses")
-_VNIC_KEYS = ("iface_id", "mac", "addresses", "network", "trusted")
+_VNIC_KEYS = ("iface_id", "mac", "addresses", "network", "trusted", "roles")
 _NO_HOST = tuple(
     ip_network(text)
     for text in ("0.0.0.0/32", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/128", "::1/128", "ff00::/8")
@@ -30,12 +30,52 @@ Definitions = Mapping[str, tuple[Scalar, Node]]
 Values = dict[str, tuple[Scalar, Node]]
 
 
-def vms(definitions: Definitions, networks: Networks, problems: Problems) -> list[Vm]:
-    """The VMs, each by itself; what two of them cannot both have is a problem."""
-    reader = _VmReader(networks, problems)
-    found = [reader.vm(name, key, node) for name, (key, node) in definitions.items()]
-    reader.claims.check_addresses()
-    return [vm for vm in found if vm is not None]
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A VM that was read without a mistake: of what, and what it claims."""
+
+    key: Scalar
+    node: Node
+    vm: Vm
+    claims: Made
+
+
+class VmBook:
+    """The VMs of one load after the other. Of nodes that are the same objects the VM is not read again."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, _Kept] = {}
+        self._networks: Networks | None = None
+
+    def vms(self, definitions: Definitions, networks: Networks, problems: Problems) -> list[Vm]:
+        """The VMs, each by itself; what two of them cannot both have is a problem."""
+        # A VM says which network it is in; what that means may have changed.
+        known = self._kept if self._networks is not None and networks.alike(self._networks) else {}
+        self._kept, self._networks = {}, networks
+        reader = _VmReader(networks, problems)
+        found: list[Vm] = []
+        for name, (key, node) in definitions.items():
+            kept = known.get(name)
+            if kept is not None and kept.key is key and kept.node is node:
+                reader.claims.again(kept.claims)
+                reader.claims.made()
+                self._kept[name] = kept
+                found.append(kept.vm)
+                continue
+            before = len(problems)
+            vm = reader.vm(name, key, node)
+            claims = reader.claims.made()
+            if vm is None:
+                continue
+            if kept is not None and kept.vm == vm:
+                # Others see at once that nothing about it has changed.
+                vm = kept.vm
+            found.append(vm)
+            # What is wrong with a VM must be told again, so that one is read again.
+            if len(problems) == before:
+                self._kept[name] = _Kept(key, node, vm, claims)
+        reader.claims.check_addresses()
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +110,7 @@ class _VmReader:
             vnics=self._vnics(name, key, values, common, what),
             place=key.place,
             trusted=common.trusted,
+            roles=self._roles(values, what),
         )
 
     def _claimed(self, values: Values, key: str, what: str, vm: str) -> str | None:
@@ -133,9 +174,10 @@ class _VmReader:
         iface_id = self._claimed(values, "iface_id", IFACE_ID, vm)
         own = self._common(values, what, common)
         mac, addresses = self._mac(values, vm), self._addresses(values, vm, own.scope)
+        roles = self._roles(values, what)
         if iface_id is None:
             return None
-        return InventoryVnic(iface_id, mac, addresses, own.network, node.place, own.trusted)
+        return InventoryVnic(iface_id, mac, addresses, own.network, node.place, own.trusted, roles)
 
     def _mac(self, values: Values, vm: str) -> str | None:
         if "mac" not in values:
@@ -167,6 +209,13 @@ class _VmReader:
                 self.claims.address(scope, prefix, vm, item)
             found.append(prefix)
         return tuple(found)
+
+    def _roles(self, values: Values, what: str) -> frozenset[str]:
+        if "roles" not in values:
+            return frozenset()
+        nodes = fields.one_or_more(values["roles"][1], f"{what}: 'roles'", self._problems)
+        found = (fields.choice(node, "a role", ROLES, self._problems) for node in nodes)
+        return frozenset(role for role in found if role is not None)
 
     def _common(self, values: Values, what: str, above: _Common) -> _Common:
         """What is said here, and for the rest what is said above."""

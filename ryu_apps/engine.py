@@ -14,9 +14,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from policy.errors import Problem
-from policy.flows.compile import Compiled, bridge_flows, prepare
+from policy.flows.bridge_book import BridgeBook
+from policy.flows.compile import Compiled, PolicyBook
 from policy.flows.cookies import Kind, reason
-from policy.flows.flow import Flow, Key
+from policy.flows.fields import AUDIT
+from policy.flows.flow import Flow
+from policy.flows.pieces import Wanted, unmetered
 from policy.flows.placement import HIGHEST, LOWEST
 from policy.model import Builtins, Document, Tier
 from ryu_apps.facts import (
@@ -26,26 +29,36 @@ from ryu_apps.facts import (
     Effect,
     Fact,
     FlowsRead,
+    FlowsTouched,
     GraceOver,
     Later,
+    MetersRead,
     NamePrefixes,
     PolicyLoaded,
     PolicyRefused,
     ReadFailed,
     RetryWrites,
+    RoleRefused,
+    RoleTold,
     SecureBridge,
     SwitchDown,
     SwitchUp,
+    Unwatched,
     WriteZones,
 )
-from ryu_apps.ovsdb_facts import OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
+from ryu_apps.ovsdb_facts import OvsdbLock, OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from ryu_apps.session import Session
 from topology.inventory import Inventory
-from topology.join import resolve
+from topology.join import Resolver
 from topology.ports import Bridge, IsolatedPort, Port, Topology, VnicPort
 from topology.rows import Database, apply_changes
-from topology.vnic import Vnic, offline_vnics
+from topology.vnic import Everybody
 from topology.zones import assign
+
+SessionFact = (
+    FlowsRead | ReadFailed | BundleDone | BundleRefused | MetersRead | FlowsTouched | Unwatched | RoleTold | RoleRefused
+    | Due
+)  # fmt: skip
 
 # What is enforced on a bridge that holds nothing of ours while no policy has loaded: no rule, so nothing is allowed.
 NO_POLICY = Document(Inventory(), {}, {}, (), Builtins(), "none")
@@ -62,16 +75,20 @@ WRITE_PAUSE, WRITE_CHECK = 5.0, 30.0
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """The settings that decide what is enforced where."""
+    """The settings that decide what is enforced where. ``audit``: what no rule decides is told and allowed."""
 
     remotes: tuple[str, ...]
     uplinks: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ("*",)
+    audit: bool = False
 
 
 @dataclass(slots=True)
 class Remote:
     """One OVSDB server. ``database`` None: never seen. ``error`` None: connected.
+
+    ``ours``: we hold its lock, or held it when the server was lost; only then anything is written there, or to its
+    bridges.
 
     ``zones_asked`` and ``secured`` are the writes on their way: nothing is asked for twice until one of the two
     `RetryWrites` comes, of which at most one each is on its way too (``retry_due``, ``check_due``).
@@ -79,6 +96,7 @@ class Remote:
 
     database: Database | None = None
     error: str | None = "not connected yet"
+    ours: bool = False
     write_error: str | None = None
     zones_asked: dict[str, int] = field(default_factory=dict)
     secured: set[str] = field(default_factory=set)
@@ -112,11 +130,17 @@ class Engine:
         self.remotes: dict[str, Remote] = {name: Remote() for name in settings.remotes}
         self.sessions: dict[int, Session] = {}
         self.topology = Topology()
-        self.wanted: dict[int, Mapping[Key, Flow]] = {}
+        self.wanted: dict[int, Wanted] = {}
         # Ports whose flows a switch has refused, and its error: they stay shut until something about them changes.
         self.refused: dict[tuple[int, str], tuple[VnicPort, str]] = {}
         self.grace_over = False
         self._compiled: Compiled | None = None
+        # What was worked out last, so that a change costs what changes; nothing depends on it.
+        self._resolver = Resolver(settings.uplinks, settings.bridges)
+        self._policy_book = PolicyBook(audit=settings.audit)
+        self._bridge_books: dict[int, BridgeBook] = {}
+        self._everybody = Everybody()
+        self._by_dpid: dict[int, Bridge] = {}
         self._stale = True
         self._effects: list[Effect] = []
 
@@ -143,10 +167,14 @@ class Engine:
                 self.policy = PolicyState(document, seen=True)
             case PolicyRefused(problems, missing):
                 self.policy = replace(self.policy, problems=problems, missing=missing, seen=True)
-            case OvsdbSnapshot(remote, database):
+            case OvsdbSnapshot(remote, database, ours):
                 known = self.remotes.setdefault(remote, Remote())
-                known.database, known.error, known.write_error = database, None, None
+                known.database, known.error, known.write_error, known.ours = database, None, None, ours
                 known.ask_again()
+                self._stale = True
+            case OvsdbLock(remote, ours):
+                self.remotes[remote].ours = ours
+                self.remotes[remote].ask_again()
                 self._stale = True
             case OvsdbUpdated(remote, changes):
                 known = self.remotes[remote]
@@ -183,14 +211,30 @@ class Engine:
                 self.grace_over = True
             case FlowsRead() | ReadFailed() | BundleDone() | BundleRefused() | Due():
                 self._of_session(fact)
+            case MetersRead() | FlowsTouched() | Unwatched() | RoleTold() | RoleRefused():
+                self._of_session(fact)
 
-    def _of_session(self, fact: FlowsRead | ReadFailed | BundleDone | BundleRefused | Due) -> None:
+    def _of_session(self, fact: SessionFact) -> None:
         session = self.sessions.get(fact.dpid)
         if session is None or session.number != fact.session:
             return
         match fact:
-            case FlowsRead(_, _, entries):
-                session.read(entries)
+            case FlowsRead(_, _, entries, meters, most_meters):
+                self._effects += session.read(entries, meters, most_meters)
+            case MetersRead(_, _, serial, meters):
+                session.heard_meters(serial, meters)
+            case FlowsTouched():
+                session.touched = True
+            case Unwatched():
+                self._effects += session.unwatched()
+            case RoleTold(_, _, master):
+                self._effects += session.role(master)
+                bridge = self.bridge(fact.dpid)
+                if not master and bridge is not None and self.remotes[bridge.remote].error is not None:
+                    # While we cannot ask who holds the server's lock, the switch's word counts.
+                    self.remotes[bridge.remote].ours = False
+            case RoleRefused(_, _, error):
+                self._effects += session.unclaimed(error)
             case ReadFailed(_, _, error):
                 self._effects += session.unreadable(error)
             case BundleDone(_, _, serial):
@@ -222,15 +266,19 @@ class Engine:
     def _recompute(self) -> None:
         document = self.policy.document or NO_POLICY
         databases = {name: remote.database for name, remote in self.remotes.items() if remote.database is not None}
-        topology = resolve(databases, document.inventory, self.settings.uplinks, self.settings.bridges)
-        self.topology = self._without_refused(topology)
-        self._compiled = prepare(document, universe(document, self.topology))
+        self.topology = self._without_refused(self._resolver.resolve(databases, document.inventory))
+        self._by_dpid = {bridge.dpid: bridge for bridge in self.topology.bridges if bridge.dpid is not None}
+        vnics = self._everybody.known(document.inventory, self.topology.vnic_ports)
+        self._compiled = self._policy_book.prepare(document, vnics)
         self.wanted = {}
+        self._bridge_books = {dpid: book for dpid, book in self._bridge_books.items() if dpid in self._by_dpid}
         self._stale = False
         self._ask_for_zones(databases)
         self._secure_bridges()
 
     def _without_refused(self, topology: Topology) -> Topology:
+        if not self.refused:
+            return topology
         standing = {
             (bridge.dpid, port.interface_uuid): port
             for bridge in topology.bridges
@@ -253,15 +301,17 @@ class Engine:
         return replace(bridge, ports=tuple(ports))
 
     def _ask_for_zones(self, databases: Mapping[str, Database]) -> None:
+        zoneless: dict[str, list[VnicPort]] = {name: [] for name in databases}
+        for bridge in self.topology.bridges:
+            zoneless[bridge.remote] += [port for port in bridge.vnic_ports if port.zone is None]
         for name, database in databases.items():
             remote = self.remotes[name]
-            if remote.error is not None:
+            if remote.error is not None or not remote.ours:
                 continue
-            ports = [port for bridge in self.topology.bridges if bridge.remote == name for port in bridge.vnic_ports]
-            without = {port.interface_uuid for port in ports if port.zone is None}
+            without = {port.interface_uuid for port in zoneless[name]}
             asked = {uuid: zone for uuid, zone in remote.zones_asked.items() if uuid in without}
-            missing = [port for port in ports if port.interface_uuid in without - asked.keys()]
-            new = dict(assign(database, missing, reserved=asked.values()))
+            missing = [port for port in zoneless[name] if port.interface_uuid not in asked]
+            new = dict(assign(database, missing, reserved=asked.values())) if missing else {}
             remote.zones_asked = asked | new
             if new:
                 self._effects.append(WriteZones(name, tuple(sorted(new.items()))))
@@ -270,6 +320,8 @@ class Engine:
     def _secure_bridges(self) -> None:
         for bridge in self.topology.bridges:
             remote = self.remotes[bridge.remote]
+            if not remote.ours:
+                continue
             if remote.error is None and bridge.uuid not in remote.prefixed:
                 remote.prefixed.add(bridge.uuid)
                 self._effects.append(NamePrefixes(bridge.remote, bridge.uuid))
@@ -292,20 +344,27 @@ class Engine:
         assert self._compiled is not None
         for dpid, session in self.sessions.items():
             bridge = self.bridge(dpid)
-            if bridge is None or not session.ready:
+            if bridge is None or not session.idle:
                 continue
             if self.policy.document is None and session.was_ours:
                 # A bridge that enforces a policy from before our start keeps it until there is one to replace it.
                 continue
+            if not self.remotes[bridge.remote].ours:
+                continue
+            self._effects += session.prepare()
+            if not session.ready:
+                continue
             if dpid not in self.wanted:
-                self.wanted[dpid] = bridge_flows(self._compiled, bridge, session.priorities())
+                book = self._bridge_books.setdefault(dpid, BridgeBook())
+                wanted = book.wanted(self._compiled, bridge, session.priorities())
+                self.wanted[dpid] = wanted if session.metered else unmetered(wanted)
             self._effects += session.change(self.wanted[dpid], self._compiled.document.revision)
 
     # --- asking
 
     def bridge(self, dpid: int) -> Bridge | None:
         """The managed bridge with this datapath id."""
-        return next((bridge for bridge in self.topology.bridges if bridge.dpid == dpid), None)
+        return self._by_dpid.get(dpid)
 
     @property
     def compiled(self) -> Compiled | None:
@@ -318,20 +377,14 @@ def _shut(port: VnicPort, why: str) -> IsolatedPort:
 
 
 def _too_many_rules(document: Document) -> Problem | None:
-    """A policy that the loader takes but no switch could: each rule of a tier has a priority of its own."""
+    """A policy that the loader takes but no switch could: each rule of a tier has a priority of its own, and each
+    policy in audit a number of few bits."""
+    audits = [policy for policy in document.policies if policy.audit]
+    if len(audits) > AUDIT.full:
+        return Problem(audits[AUDIT.full].place, f"more than {AUDIT.full} policies in audit")
     counts: dict[Tier, int] = {}
     for policy in document.policies:
         counts[policy.tier] = counts.get(policy.tier, 0) + len(policy.rules)
         if counts[policy.tier] > CAPACITY:
             return Problem(policy.place, f"more than {CAPACITY:,} rules in tier {policy.tier.name.lower()}")
     return None
-
-
-def universe(document: Document, topology: Topology) -> tuple[Vnic, ...]:
-    """Every vNIC that is known: those on ports, and those of the inventory that have no port now."""
-    live: dict[str, Vnic] = {}
-    for port in topology.vnic_ports:
-        live.setdefault(port.vnic.id, port.vnic)
-    # The live ones last: where a port was matched by something else than its iface-id, the port's word wins.
-    absent = (vnic for vnic in offline_vnics(document.inventory) if vnic.id not in live)
-    return (*absent, *live.values())

@@ -6,10 +6,13 @@ is gone is recognised and dropped.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from policy.errors import Problem
 from policy.flows.flow import Flow
+from policy.flows.meters import Meter
+from policy.flows.packet_in import Copy
 from policy.flows.wire import Installed
 from policy.model import Document
 from ryu_apps.ovsdb_facts import OvsdbFact
@@ -48,11 +51,16 @@ class SwitchDown:
 
 @dataclass(frozen=True, slots=True)
 class FlowsRead:
-    """All flows of the bridge, of ours and of others."""
+    """All flows of the bridge, of ours and of others, and its meters by number (None: not one that we add).
+
+    ``most_meters`` is the highest meter number that the switch takes; 0: it has no meters that we can use.
+    """
 
     dpid: int
     session: int
     entries: tuple[Installed, ...]
+    meters: Mapping[int, Meter | None]
+    most_meters: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,50 @@ class ReadFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class MetersRead:
+    """All meters of the bridge, as `FlowsRead` has them; ``serial`` is the question's."""
+
+    dpid: int
+    session: int
+    serial: int
+    meters: Mapping[int, Meter | None]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowsTouched:
+    """Somebody else has changed flows in our tables, or may have: what the bridge holds is to be looked at."""
+
+    dpid: int
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unwatched:
+    """The switch will not tell when somebody changes flows: they must be read back from time to time."""
+
+    dpid: int
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoleTold:
+    """The switch takes changes from us alone (``master``), or from another controller and not from us."""
+
+    dpid: int
+    session: int
+    master: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRefused:
+    """The switch does not make us its master."""
+
+    dpid: int
+    session: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """A time asked for with `Later` has come."""
 
@@ -107,18 +159,76 @@ class GraceOver:
     """Databases that have not answered by now are not waited for any longer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Punted:
+    """A copy of a packet that a flow has decided about and that is to be told or answered."""
+
+    dpid: int
+    session: int
+    copy: Copy
+
+
+@dataclass(frozen=True, slots=True)
+class FlowsCounted:
+    """What the flows of a bridge that somebody counts have counted by now; the flows themselves are not told."""
+
+    dpid: int
+    session: int
+    entries: tuple[Installed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MetersCounted:
+    """How many packets each meter of the bridge has dropped by now, by the meter's number."""
+
+    dpid: int
+    session: int
+    dropped: tuple[tuple[int, int], ...]
+
+
+# What is reported to the operator and changes nothing that is enforced: `ryu_apps.reports` hears it, not the engine.
+Report = Punted | FlowsCounted | MetersCounted
+
 Fact = (
-    PolicyLoaded | PolicyRefused | SwitchUp | SwitchDown | FlowsRead | ReadFailed | BundleDone | BundleRefused | Due
-    | GraceOver | RetryWrites | OvsdbFact
+    PolicyLoaded | PolicyRefused | SwitchUp | SwitchDown | FlowsRead | ReadFailed | BundleDone | BundleRefused
+    | MetersRead | FlowsTouched | Unwatched | RoleTold | RoleRefused | Due | GraceOver | RetryWrites | OvsdbFact
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class ReadFlows:
-    """Ask a bridge for all its flows."""
+    """Ask a bridge for all its flows and meters."""
 
     dpid: int
     session: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMeters:
+    """Ask a bridge for its meters alone."""
+
+    dpid: int
+    session: int
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimBridge:
+    """Become a bridge's master (OpenFlow 1.4, 6.3.6): from then on it takes changes from no other controller."""
+
+    dpid: int
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class DriftFound:
+    """An alarm: a bridge's flows and meters are not what we had put there. ``sample`` shows one of them."""
+
+    dpid: int
+    missing: int
+    altered: int
+    added: int
+    sample: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +236,8 @@ class SendBundle:
     """Change a bridge, all or nothing. ``foreign`` are others' flows that stand in our tables, to be removed.
 
     ``forget`` names conntrack zones whose connections must be forgotten first: they get another vNIC.
-    ``unlearn``: forget which MAC lives behind which uplink.
+    ``unlearn``: forget which MAC lives behind which uplink. Meters are added and changed before the flows, and removed
+    after them: OpenFlow takes no meter into a bundle.
     """
 
     dpid: int
@@ -137,9 +248,13 @@ class SendBundle:
     foreign: tuple[Installed, ...] = ()
     forget: tuple[int, ...] = ()
     unlearn: bool = False
+    add_meters: tuple[Meter, ...] = ()
+    change_meters: tuple[Meter, ...] = ()
+    remove_meters: tuple[int, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.add) + len(self.remove) + len(self.foreign) + self.unlearn
+        meters = len(self.add_meters) + len(self.change_meters) + len(self.remove_meters)
+        return len(self.add) + len(self.remove) + len(self.foreign) + self.unlearn + meters
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,4 +299,19 @@ class NamePrefixes:
     uuid: str
 
 
-Effect = ReadFlows | SendBundle | Disconnect | Later | WriteZones | SecureBridge | NamePrefixes
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Send a frame out by the port that a packet came in by: its sender is told that it was rejected."""
+
+    dpid: int
+    session: int
+    in_port: int
+    uplink: int
+    vlan: int
+    frame: bytes
+
+
+Effect = (
+    ReadFlows | ReadMeters | ClaimBridge | DriftFound | SendBundle | Disconnect | Later | WriteZones | SecureBridge
+    | NamePrefixes | Answer
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""The status over HTTP, on Ryu's own web server. Read-only; every answer is JSON."""
+"""The status and the counters over HTTP, on Ryu's own web server. Read-only; JSON, and metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from ryu.app.wsgi import ControllerBase, route
 from webob import Request, Response
 
 from ryu_apps.policy_watch import PolicyWatch
+from ryu_apps.reports.metrics import CONTENT_TYPE, exposition
 from ryu_apps.worker import Worker
 from topology.export import node_link
 from topology.graph import build
 
 # The longest that one request may wait, in seconds.
 MAX_WAIT = 600.0
+# How long the counters of switches are waited for, in seconds; then those that were read before are told.
+MAX_COUNTING = 3.0
 
 
 class StatusPages(ControllerBase):  # type: ignore[misc]  # Ryu is untyped
-    """GET /portcullis/status[?wait=SECONDS] and GET /portcullis/topology."""
+    """GET /portcullis/status[?wait=SECONDS], and /portcullis/topology, counters and metrics."""
 
     def __init__(self, req: Request, link: Any, data: dict[str, Any], **config: Any) -> None:  # noqa: ANN401 (Ryu's)
         super().__init__(req, link, data, **config)
@@ -45,6 +48,20 @@ class StatusPages(ControllerBase):  # type: ignore[misc]  # Ryu is untyped
         engine = self.worker.engine
         return _json(node_link(build(engine.topology)))
 
+    @route("portcullis", "/portcullis/counters", methods=["GET"])
+    def counters(self, req: Request, **_: object) -> Response:
+        """Packets and bytes of each rule, default and drop, and what the log has lost."""
+        self.worker.count(MAX_COUNTING)
+        return _json(self.worker.reporter.page())
+
+    @route("portcullis", "/portcullis/metrics", methods=["GET"])
+    def metrics(self, req: Request, **_: object) -> Response:
+        """Status and counters for Prometheus."""
+        worker = self.worker
+        worker.count(MAX_COUNTING)
+        body = exposition(self._status(), worker.reporter.page(), worker.waiting, worker.reporter.waiting)
+        return Response(body=body, headerlist=[("Content-Type", CONTENT_TYPE)])
+
     def _wait(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         if self.watch is not None:
@@ -59,7 +76,8 @@ class StatusPages(ControllerBase):  # type: ignore[misc]  # Ryu is untyped
         status = self.worker.status
         writing = list(self.watch.writing) if self.watch is not None else []
         path = str(self.watch.path) if self.watch is not None else None
-        return {**status, "policy": {**status["policy"], "path": path, "being_written": writing}}
+        sinks = [spout.page() for spout in self.worker.reporter.spouts]
+        return {**status, "policy": {**status["policy"], "path": path, "being_written": writing}, "log": sinks}
 
 
 def _json(value: object, status: int = 200) -> Response:

@@ -20,7 +20,7 @@ import ovs.poller
 import ovs.stream
 from ryu.lib import hub
 
-from ryu_apps.ovsdb_facts import OvsdbFact, OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
+from ryu_apps.ovsdb_facts import OvsdbFact, OvsdbLock, OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from ryu_apps.ovsdb_replica import Replica
 from topology.rows import COLUMNS, Database, apply_changes
 from topology.zones import ZONE_KEY
@@ -92,6 +92,7 @@ class OvsdbClient:
         # The session whose snapshot we have told, and whether the loss of it has been told.
         self._told_session: int | None = None
         self._told_loss = False
+        self._told_lock = False
         self._sync_deadline: float | None = None
         self._requested: list[_Write] = []
         self._running: list[_Write] = []
@@ -259,12 +260,13 @@ class OvsdbClient:
             hub.sleep(0)
 
     def _tell(self, replica: Replica) -> None:
-        if replica.is_current():
+        if replica.is_current() and replica.lock_answered():
             self._sync_deadline = None
             if self._told_session != replica.session_number():
                 self._tell_snapshot(replica)
             else:
                 self._tell_changes(replica)
+                self._tell_lock(replica)
             return
         if self._told_session is not None or replica.last_error is not None:
             self._tell_loss(_describe(replica.last_error))
@@ -284,7 +286,16 @@ class OvsdbClient:
         self._database = apply_changes(Database(self.remote), replica.changes(everything))
         self._told_session, self._told_loss = replica.session_number(), False
         LOG.info("OVSDB %s: connected, %d interfaces", self.remote, len(self._database.interfaces))
-        self._emit(OvsdbSnapshot(self.remote, self._database))
+        self._told_lock = bool(replica.has_lock)
+        self._emit(OvsdbSnapshot(self.remote, self._database, self._told_lock))
+        if not self._told_lock:
+            LOG.warning("OVSDB %s: another controller enforces on its bridges; this one stands by", self.remote)
+
+    def _tell_lock(self, replica: Replica) -> None:
+        if self._told_lock != replica.has_lock:
+            self._told_lock = bool(replica.has_lock)
+            LOG.warning("OVSDB %s: its lock is %s", self.remote, "ours now" if self._told_lock else "another's now")
+            self._emit(OvsdbLock(self.remote, self._told_lock))
 
     def _tell_changes(self, replica: Replica) -> None:
         touched, replica.touched = replica.touched, {}

@@ -9,10 +9,22 @@ from topology.rows import Change, Database
 
 @dataclass(frozen=True, slots=True)
 class OvsdbSnapshot:
-    """All rows of a database, after each (re)connection: what was known of this remote before is void."""
+    """All rows of a database, after each (re)connection: what was known of this remote before is void.
+
+    ``ours``: the server has given us its lock, so that no other controller enforces on its bridges.
+    """
 
     remote: str
     database: Database
+    ours: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OvsdbLock:
+    """The server's lock is ours from now on, or another controller's."""
+
+    remote: str
+    ours: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +58,4 @@ class OvsdbWriteFailed:
     error: str
 
 
-OvsdbFact = OvsdbSnapshot | OvsdbUpdated | OvsdbLost | OvsdbWriteFailed
+OvsdbFact = OvsdbSnapshot | OvsdbLock | OvsdbUpdated | OvsdbLost | OvsdbWriteFailed

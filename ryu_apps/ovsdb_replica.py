@@ -16,6 +16,10 @@ from ryu.lib import hub
 
 from topology.rows import COLUMNS, Change, Row, make_row
 
+# The lock (RFC 7047, 4.1.8) of whoever enforces on a server's bridges. The server gives it to one client, and to the
+# next as soon as that one's connection ends: a second controller stands by, a restarted one does not wait for itself.
+LOCK = "portcullis"
+
 # Rows between two yields to other green threads while a large update is parsed or told (about 10 ms).
 YIELD_EVERY = 128
 
@@ -97,6 +101,7 @@ class Replica(ovs.db.idl.Idl):
         self.touched: dict[tuple[str, uuid.UUID], None] = {}
         self.last_error: int | None = None
         self._parsed = 0
+        self.set_lock(LOCK)
         reconnect = self._session.reconnect
         for name in ("disconnected", "connect_failed"):
             setattr(reconnect, name, self._noting_error(getattr(reconnect, name)))
@@ -132,6 +137,10 @@ class Replica(ovs.db.idl.Idl):
             and self._last_seqno == self._session.get_seqno()
             and self.state == self.IDL_S_MONITORING
         )
+
+    def lock_answered(self) -> bool:
+        """True if the server has said whether the lock is ours."""
+        return bool(self.has_lock or self.is_lock_contended)
 
     def find(self, table: str, row_uuid: str) -> ovs.db.idl.Row | None:
         """The IDL's own row, for writing."""

@@ -20,7 +20,7 @@ from eventlet import patcher, tpool
 from ryu.lib import hub
 
 from policy.errors import PolicyError, PolicyNotFound, Problem
-from policy.load import load
+from policy.load import Loader
 from ryu_apps.facts import PolicyLoaded, PolicyRefused
 from ryu_apps.policy_places import MAX_FOLDERS, Places, look, open_for_writing
 from ryu_apps.worker import end_of_process
@@ -57,6 +57,7 @@ class PolicyWatch:
         self._emit = emit
         self._inotify = inotify.INotify(nonblocking=True)
         self._places = Places()
+        self._loader = Loader()
         self._watches: dict[int, Path] = {}
         self._unwatched: set[Path] = set()
         # Files being written, by the watch that told so and their name there; and those that /proc shows.
@@ -210,7 +211,7 @@ class PolicyWatch:
         began = time.monotonic()
         try:
             # In a real thread: a large policy must not keep the switches waiting for their answers.
-            document = tpool.execute(load, self.path)
+            document = tpool.execute(self._loader.load, self.path)
         except PolicyError as error:
             for problem in error.problems:
                 LOG.error("policy refused: %s", problem)

@@ -26,6 +26,9 @@ from ryu_apps.facts import GraceOver
 from ryu_apps.http import StatusPages
 from ryu_apps.ovsdb import OvsdbClient, TlsFiles
 from ryu_apps.policy_watch import PolicyWatch
+from ryu_apps.reports.reporter import Reporter
+from ryu_apps.reports.reports import ReportSettings
+from ryu_apps.reports.sinks import SinkUnknown
 from ryu_apps.worker import Worker, end_of_process
 
 LOG = logging.getLogger(__name__)
@@ -62,7 +65,9 @@ class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
         if not settings.policy:
             sys.exit("portcullis: --portcullis-policy DIR is needed: the directory of policy YAML")
         remotes = tuple(dict.fromkeys(settings.ovsdb))
-        self.worker = Worker(Engine(EngineSettings(remotes, tuple(settings.uplink), tuple(settings.bridge))))
+        where = tuple(settings.uplink), tuple(settings.bridge)
+        engine = Engine(EngineSettings(remotes, *where, audit=settings.audit))
+        self.worker = Worker(engine, _reporter(engine, settings))
         self.worker.databases = {remote: OvsdbClient(remote, self.worker.put, tls=_tls(settings)) for remote in remotes}
         self.watch = PolicyWatch(Path(settings.policy), self.worker.put)
         kwargs["wsgi"].register(StatusPages, {"worker": self.worker, "watch": self.watch})
@@ -100,11 +105,46 @@ class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
         """The switch refuses something."""
         self.worker.switches.heard_error(event.msg)
 
-    @set_ev_cls(ofp_event.EventOFPFlowStatsReply, MAIN_DISPATCHER)
+    @set_ev_cls(
+        [ofp_event.EventOFPFlowStatsReply, ofp_event.EventOFPMeterStatsReply,
+         ofp_event.EventOFPMeterConfigStatsReply, ofp_event.EventOFPMeterFeaturesStatsReply],
+        MAIN_DISPATCHER,
+    )  # fmt: skip
     @fact_handler
     def on_flows(self, event: Any) -> None:  # noqa: ANN401
-        """A part of a bridge's flows."""
+        """A part of a bridge's flows or meters."""
         self.worker.switches.heard_flows(event.msg)
+
+    @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN_DISPATCHER)
+    @fact_handler
+    def on_packet(self, event: Any) -> None:  # noqa: ANN401
+        """A copy of a packet."""
+        self.worker.switches.heard_packet(event.msg)
+
+    @set_ev_cls(ofp_event.EventOFPFlowMonitorReply, MAIN_DISPATCHER)
+    @fact_handler
+    def on_updates(self, event: Any) -> None:  # noqa: ANN401
+        """Somebody has changed a bridge's flows."""
+        self.worker.switches.heard_updates(event.msg)
+
+    @set_ev_cls(ofp_event.EventOFPRoleReply, MAIN_DISPATCHER)
+    @fact_handler
+    def on_role(self, event: Any) -> None:  # noqa: ANN401
+        """An answer about who is master."""
+        self.worker.switches.heard_role(event.msg)
+
+    @set_ev_cls(ofp_event.EventOFPRoleStatus, MAIN_DISPATCHER)
+    @fact_handler
+    def on_demotion(self, event: Any) -> None:  # noqa: ANN401
+        """Another controller has become master."""
+        self.worker.switches.heard_demotion(event.msg)
+
+
+def _reporter(engine: Engine, settings: Any) -> Reporter:  # noqa: ANN401 (oslo.config's)
+    try:
+        return Reporter(engine, ReportSettings(settings.log_rate, learning=settings.audit), settings.log)
+    except SinkUnknown as error:
+        sys.exit(f"portcullis: --portcullis-log: {error}")
 
 
 def _tls(settings: Any) -> TlsFiles | None:  # noqa: ANN401 (oslo.config's)

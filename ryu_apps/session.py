@@ -1,8 +1,14 @@
 """One connected bridge: what is installed there, what is on its way, what went wrong. Pure: facts in, effects out.
 
 READING --flows read--> IDLE --difference--> CHANGING --committed--> IDLE
-   ^                                            |
-   +------ after a pause ------ WAITING <--refused-+
+   ^                    |  ^                    |
+   |     before the first  |                    |
+   |           change  v   |master              |
+   |                  CLAIMING                  |
+   |                       |refused             |refused
+   +---- after a pause -- WAITING <-------------+
+
+Where the switch tells that somebody else has changed its flows, it goes from IDLE to READING again.
 """
 
 from __future__ import annotations
@@ -12,36 +18,62 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from policy.flows.cookies import Kind, is_ours, reason
-from policy.flows.difference import Difference, difference
+from policy.flows.difference import Difference, change, difference
 from policy.flows.fields import ETH_SRC
 from policy.flows.flow import Flow, Key
+from policy.flows.meters import HIGHEST_METER, Meter
+from policy.flows.pieces import Wanted
+from policy.flows.shared_map import SharedMap
 from policy.flows.tables import BY_NUMBER, TABLES
 from policy.flows.wire import Installed
-from ryu_apps.facts import Disconnect, Due, Effect, Later, ReadFlows, SendBundle
+from ryu_apps.drift import Drift, altered_meters, drift
+from ryu_apps.facts import (
+    ClaimBridge,
+    Disconnect,
+    DriftFound,
+    Due,
+    Effect,
+    Later,
+    ReadFlows,
+    ReadMeters,
+    SendBundle,
+)
 
 # Seconds without an answer after which a bridge is taken for dead; OVS commits thousands of flows in well under one.
 ANSWER_SECONDS = 30.0
 # Pauses before the next try after a refusal.
 FIRST_PAUSE, LAST_PAUSE = 1.0, 30.0
+# Seconds between two looks at flows that somebody else keeps changing, and between two where the switch does not tell.
+REST, LOOK_AGAIN = 1.0, 60.0
+# Seconds between two looks at meters, of which no switch tells: they are few and short.
+LOOK_AT_METERS = 5.0
 
 
 class State(enum.Enum):
     READING = "reading its flows"
     IDLE = "idle"
+    CLAIMING = "becoming its master"
     CHANGING = "changing"
     WAITING = "waiting to try again"
 
 
 @dataclass(slots=True)
 class Session:
-    """The state of one connection. ``installed`` is what the switch holds of ours, as far as we know."""
+    """The state of one connection. ``installed`` is what the switch holds of ours, as far as we know: flows as it has
+    told them, or what was last brought there.
+
+    ``master``: the switch takes changes from us alone. ``touched``: somebody else has changed something since it was
+    read. ``resting``: it has been read for that reason a moment ago. ``watched``: the switch tells of changed flows.
+    """
 
     dpid: int
     number: int
     state: State = State.READING
-    installed: Mapping[Key, Flow] = field(default_factory=dict)
+    installed: Wanted | Mapping[Key, Flow] = field(default_factory=dict)
+    meters: SharedMap[int, Meter] | Mapping[int, Meter | None] = field(default_factory=dict)
+    metered: bool = True
     foreign: tuple[Installed, ...] = ()
-    sending: Mapping[Key, Flow] = field(default_factory=dict)
+    sending: Wanted | None = None
     sending_revision: str | None = None
     in_force: str | None = None
     serial: int = 0
@@ -52,22 +84,38 @@ class Session:
     bundles: int = 0
     refusals: int = 0
     foreign_removed: int = 0
+    drift: int = 0
+    master: bool = False
+    touched: bool = False
+    resting: bool = False
+    watched: bool = True
+
+    @property
+    def idle(self) -> bool:
+        """True if nothing is on its way."""
+        return self.state is State.IDLE
 
     @property
     def ready(self) -> bool:
-        """True if the switch's flows are known and nothing is on its way."""
-        return self.state is State.IDLE
+        """True if nothing is on its way and the switch's flows are known."""
+        return self.idle and not self.touched
 
     def begin(self) -> list[Effect]:
         """Read back what is there."""
         self.state = State.READING
+        self.touched = False
         self.serial += 1
         return [ReadFlows(self.dpid, self.number), self._due("answer", ANSWER_SECONDS)]
 
-    def read(self, entries: Iterable[Installed]) -> None:
-        """The switch has told all its flows. Ignored if nobody has asked: it would hide what is on its way."""
+    def read(
+        self, entries: Iterable[Installed], meters: Mapping[int, Meter | None], most_meters: int
+    ) -> list[Effect]:
+        """The switch has told all its flows and meters.
+
+        Ignored if nobody has asked: it would hide what is on its way.
+        """
         if self.state is not State.READING:
-            return
+            return []
         ours: dict[Key, Flow] = {}
         foreign: list[Installed] = []
         for entry in entries:
@@ -80,27 +128,79 @@ class Session:
                 ours[entry.flow.key] = entry.flow
             else:
                 foreign.append(entry)
+        # What was there before our first word of this connection is compared with nothing.
+        compared = self.in_force is not None and self.master
+        found = drift(self._known(), ours, foreign, self.meters, meters) if compared else Drift()
         self.installed, self.foreign = ours, tuple(foreign)
-        self.was_ours = bool(ours)
+        self.meters, self.metered = meters, most_meters >= HIGHEST_METER
+        # What we have put there ourselves, without a policy, is no last good policy of an earlier run.
+        self.was_ours = self.was_ours or (bool(ours) and self.in_force is None)
         self.state = State.IDLE
         self.serial += 1
+        if not found:
+            return []
+        self.drift += len(found)
+        return [DriftFound(self.dpid, found.missing, found.altered, found.added, found.sample)]
 
-    def change(self, wanted: Mapping[Key, Flow], revision: str) -> list[Effect]:
+    def _known(self) -> Mapping[Key, Flow]:
+        return self.installed.flat() if isinstance(self.installed, Wanted) else self.installed
+
+    def heard_meters(self, serial: int, meters: Mapping[int, Meter | None]) -> None:
+        """The switch has told its meters; of no interest if something has happened since they were asked for."""
+        if serial == self.serial and self.idle and altered_meters(self.meters, meters):
+            self.touched = True
+
+    def prepare(self) -> list[Effect]:
+        """What must be done before a change: become the switch's master; look again at what others have touched."""
+        if self.state is not State.IDLE:
+            return []
+        if not self.master:
+            self.state = State.CLAIMING
+            self.serial += 1
+            return [ClaimBridge(self.dpid, self.number), self._due("answer", ANSWER_SECONDS)]
+        if self.touched and not self.resting:
+            self.resting = True
+            return [*self.begin(), Later(REST, Due(self.dpid, self.number, "rest", 0))]
+        return []
+
+    def role(self, master: bool) -> list[Effect]:
+        """The switch tells, asked or not, whether we are its master."""
+        was, self.master = self.master, master
+        if self.state is State.CLAIMING and master:
+            self.state = State.IDLE
+            self.serial += 1
+            return [] if was else [Later(LOOK_AT_METERS, Due(self.dpid, self.number, "meters", 0))]
+        if not master and (self.state is State.CLAIMING or (was and self.state is State.IDLE)):
+            return self._wait("another controller has made itself its master")
+        return []
+
+    def unclaimed(self, error: str) -> list[Effect]:
+        """The switch does not make us its master: it is asked again after a pause."""
+        return self._wait(error) if self.state is State.CLAIMING else []
+
+    def unwatched(self) -> list[Effect]:
+        """The switch will not tell what others change: its flows are read back now and then."""
+        self.watched = False
+        return [Later(LOOK_AGAIN, Due(self.dpid, self.number, "look", 0))]
+
+    def change(self, wanted: Wanted, revision: str) -> list[Effect]:
         """Bring the switch from what it holds to what is wanted, if it is free."""
         if self.state is not State.IDLE:
             return []
-        # After a commit it is the same object: most bridges have nothing to do with most facts.
-        changes = Difference() if wanted is self.installed else difference(wanted, self.installed)
-        if not changes and not self.foreign:
+        changes, meters = self._changes(wanted), self._meter_changes(wanted)
+        if not changes and not self.foreign and not meters:
+            self.meters = wanted.meters
             self.installed = wanted
             self.in_force = revision
             self.error, self.pause = None, FIRST_PAUSE
             return []
         # A flow of the same key replaces a foreign one: what is wanted must not be removed after it was added.
-        foreign = tuple(entry for entry in self.foreign if entry.flow is None or entry.flow.key not in wanted)
+        keys = wanted.flat() if self.foreign else {}
+        foreign = tuple(entry for entry in self.foreign if entry.flow is None or entry.flow.key not in keys)
         self.serial += 1
         self.state = State.CHANGING
         self.sending, self.sending_revision = wanted, revision
+        before = changes.remove + changes.replaced
         bundle = SendBundle(
             self.dpid,
             self.number,
@@ -108,18 +208,52 @@ class Session:
             changes.add,
             changes.remove,
             foreign,
-            tuple(sorted({zone for zone, _ in _holders(wanted) - _holders(self.installed)})),
-            any(_is_uplink(flow) for flow in changes.remove) or self._uplinks_replaced(changes.add),
+            tuple(sorted({zone for zone, _ in _holders(changes.add) - _holders(before)})),
+            any(map(_is_uplink, before)),
+            tuple(now for _, there, now in meters if not there and now is not None),
+            tuple(now for _, there, now in meters if there and now is not None),
+            tuple(number for number, _, now in meters if now is None),
         )
         self.flow_mods += len(bundle)
         self.foreign_removed += len(foreign)
         return [bundle, self._due("answer", ANSWER_SECONDS)]
 
+    def _changes(self, wanted: Wanted) -> Difference:
+        if wanted is self.installed:
+            # As after every commit: most bridges have nothing to do with most facts.
+            return Difference()
+        if isinstance(self.installed, Wanted):
+            return change(wanted, self.installed)
+        return difference(wanted.flat(), self.installed)
+
+    def _meter_changes(self, wanted: Wanted) -> list[tuple[int, bool, Meter | None]]:
+        """The meters that differ: number, whether there is one now, and what it is to be (None: nothing)."""
+        if wanted.meters is self.meters:
+            return []
+        if isinstance(self.meters, SharedMap):
+            changes = wanted.meters.changes_since(self.meters)
+            return [(number, then is not None, now) for number, then, now in changes]
+        numbers = {**wanted.meters, **self.meters}
+        return [
+            (number, number in self.meters, wanted.meters.get(number))
+            for number in numbers
+            if self.meters.get(number) != wanted.meters.get(number) or number not in wanted.meters
+        ]
+
+    def flows(self) -> Iterable[Flow]:
+        """What the switch holds of ours, as far as we know."""
+        return self.installed if isinstance(self.installed, Wanted) else self.installed.values()
+
+    def count(self) -> int:
+        """How many flows that are."""
+        return self.installed.count() if isinstance(self.installed, Wanted) else len(self.installed)
+
     def done(self, serial: int) -> bool:
         """The switch has committed; False if that bundle is not the one on its way."""
-        if self.state is not State.CHANGING or serial != self.serial:
+        if self.state is not State.CHANGING or serial != self.serial or self.sending is None:
             return False
-        self.installed, self.sending, self.foreign = self.sending, {}, ()
+        self.installed, self.sending, self.foreign = self.sending, None, ()
+        self.meters = self.installed.meters
         self.in_force = self.sending_revision
         self.state = State.IDLE
         self.bundles += 1
@@ -141,34 +275,44 @@ class Session:
         self.error = error
         self.refusals += 1
         self.state = State.WAITING
-        self.sending = {}
+        self.sending = None
         pause, self.pause = self.pause, min(2 * self.pause, LAST_PAUSE)
         return [self._due("retry", pause)]
 
     def due(self, what: str, serial: int) -> list[Effect]:
         """A time has come that was asked for; most have been overtaken by an answer."""
+        if what == "rest":
+            self.resting = False
+            return []
+        if what == "meters":
+            if not self.master:
+                return []
+            again = Later(LOOK_AT_METERS, Due(self.dpid, self.number, "meters", 0))
+            return [ReadMeters(self.dpid, self.number, self.serial), again] if self.idle else [again]
+        if what == "look":
+            self.touched = True
+            return [Later(LOOK_AGAIN, Due(self.dpid, self.number, "look", 0))]
         if serial != self.serial:
             return []
         if what == "retry" and self.state is State.WAITING:
             return self.begin()
-        if what == "answer" and self.state in (State.READING, State.CHANGING):
+        if what == "answer" and self.state in (State.READING, State.CLAIMING, State.CHANGING):
             self.error = f"no answer within {ANSWER_SECONDS:g} s"
             return [Disconnect(self.dpid, self.number, self.error)]
         return []
 
-    def priorities(self) -> dict[int, int]:
+    def priorities(self) -> Mapping[int, int]:
         """The priority that each rule has on the switch, by rule number."""
+        if isinstance(self.installed, Wanted):
+            return self.installed.priorities
         return {
             flow.cookie & 0xFFFFFFFF: flow.priority
             for flow in self.installed.values()
-            if (why := reason(flow.cookie)) is not None and why.kind is Kind.RULE
+            if (why := reason(flow.cookie)) is not None and why.kind in (Kind.RULE, Kind.AUDIT)
         }
 
     def _due(self, what: str, seconds: float) -> Later:
         return Later(seconds, Due(self.dpid, self.number, what, self.serial))
-
-    def _uplinks_replaced(self, added: Iterable[Flow]) -> bool:
-        return any(_is_uplink(flow) and flow.key in self.installed for flow in added)
 
 
 _CLASSIFY = TABLES["CLASSIFY"]
@@ -179,11 +323,11 @@ def _is_uplink(flow: Flow) -> bool:
     return flow.table is _CLASSIFY and why is not None and why.kind is Kind.UPLINK
 
 
-def _holders(flows: Mapping[Key, Flow]) -> set[tuple[int, int]]:
+def _holders(flows: Iterable[Flow]) -> set[tuple[int, int]]:
     """Which conntrack zones are in use, and by the vNIC of which MAC."""
     return {
         (flow.cookie & 0xFFFF, test.value)
-        for flow in flows.values()
+        for flow in flows
         if flow.table is _CLASSIFY and (why := reason(flow.cookie)) is not None and why.kind is Kind.VNIC
         for test in flow.match
         if test.field is ETH_SRC

@@ -36,12 +36,32 @@ OPTIONS = [
         metavar="NAME",
         help="Bridge to firewall, by name or shell glob. Repeatable. Default: every bridge that connects.",
     ),
+    cfg.BoolOpt(
+        "audit",
+        default=False,
+        help="Only look: what no rule decides is logged and ALLOWED, not denied; for learning a network at first.",
+    ),
     cfg.FloatOpt(
         "grace",
         default=10.0,
         min=0.0,
         metavar="SECONDS",
         help="How long a start waits for OVSDB servers that do not answer, before it enforces without them.",
+    ),
+    cfg.MultiStrOpt(
+        "log",
+        default=[],
+        metavar="SINK",
+        help="Where decisions and drops are logged, a line of JSON each: file:PATH, syslog, syslog:unix:PATH, "
+        "syslog:HOST:PORT or stdout. Repeatable. Default: nowhere; they are counted all the same.",
+    ),
+    cfg.FloatOpt(
+        "log-rate",
+        default=100.0,
+        min=0.01,
+        max=100_000.0,
+        metavar="LINES",
+        help="The most lines a second that one rule may log. What is left out is counted and told.",
     ),
     cfg.StrOpt("ovsdb-private-key", metavar="FILE", help="Private key for ssl: OVSDB remotes."),
     cfg.StrOpt("ovsdb-certificate", metavar="FILE", help="Certificate for ssl: OVSDB remotes."),

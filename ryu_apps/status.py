@@ -1,4 +1,4 @@
-"""What the controller says of itself: one JSON document, made anew after each batch of facts (docs/status.md).
+"""What the controller says of itself: one JSON document, made when somebody asks for it (docs/status.md).
 
 ``enforced`` is true only if every managed bridge enforces the newest policy over the newest topology.
 """
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ryu_apps.engine import REFUSED, Engine
-from ryu_apps.session import Session
-from topology.ports import Bridge, IsolatedPort, UplinkPort, VnicPort
+from ryu_apps.session import Session, State
+from topology.ports import Bridge, Finding, IsolatedPort, Topology, UplinkPort, VnicPort
 
 Status = dict[str, Any]
 
@@ -33,24 +33,35 @@ def status_of(engine: Engine) -> Status:
                 "connected": remote.error is None,
                 "error": remote.error,
                 "write_error": remote.write_error,
+                "ours": remote.ours,
             }
             for name, remote in sorted(engine.remotes.items())
         ],
         "findings": [
             {"code": finding.code, "where": finding.where, "message": finding.message}
-            for finding in engine.topology.findings
+            for finding in (*_own_findings(engine), *engine.topology.findings)
         ],
     }
 
 
-def troubles(status: Status) -> Iterator[str]:
-    """The lines of a status that somebody should see who only reads the log."""
-    for port in status["vnics"]:
-        if port["state"] == "isolated":
-            whose = f" of vNIC {port['vnic']}" if port["vnic"] else ""
-            yield f"bridge {port['bridge']}: port {port['port']}{whose} is shut: {port['reason']}"
-    for finding in status["findings"]:
-        yield f"{finding['where']}: {finding['message']}"
+def _own_findings(engine: Engine) -> Iterator[Finding]:
+    """What the controller itself has to say that no bridge's ports say."""
+    if engine.settings.audit:
+        yield Finding("audit", "controller", "only looking (--audit): what no rule decides is logged and ALLOWED")
+    for bridge in engine.topology.bridges:
+        session = _session(engine, bridge)
+        if session is not None and session.ready and not session.metered:
+            message = "the switch has no meters: no limits of vNICs, no log, and nothing is answered that is rejected"
+            yield Finding("no-meters", f"{bridge.host}/{bridge.name}", message)
+
+
+def troubles(topology: Topology) -> Iterator[str]:
+    """What somebody should see who only reads the log."""
+    for bridge in topology.bridges:
+        for port in bridge.isolated:
+            whose = f" of vNIC {port.who}" if port.who else ""
+            yield f"bridge {bridge.name}: port {port.name}{whose} is shut: {port.reason}"
+    yield from map(str, topology.findings)
 
 
 def _policy(engine: Engine) -> Status:
@@ -75,6 +86,8 @@ def _waiting(engine: Engine) -> Iterator[str]:
     for name, remote in sorted(engine.remotes.items()):
         if remote.database is None:
             yield f"OVSDB {name}: {remote.error}"
+        elif not remote.ours:
+            yield f"OVSDB {name}: another controller enforces on its bridges; this one stands by"
         elif remote.error is not None:
             yield f"OVSDB {name} is lost: {remote.error}; what it told last stays in force"
     if not engine.topology.bridges:
@@ -100,6 +113,8 @@ def _waiting_for_policy(engine: Engine) -> Iterator[str]:
 
 def _waiting_for_bridge(engine: Engine, bridge: Bridge) -> Iterator[str]:
     session = _session(engine, bridge)
+    if not engine.remotes[bridge.remote].ours:
+        return
     if bridge.dpid is None:
         yield "has no datapath id of its own: is its ovs-vswitchd running?"
     elif session is None:
@@ -121,6 +136,8 @@ def _progress(engine: Engine, session: Session) -> str:
     """What a bridge is doing that does not enforce the newest of everything."""
     if session.error is not None:
         return f"{session.state.value}: {session.error}"
+    if session.state is State.IDLE and not session.ready:
+        return "about to look at what somebody else has changed"
     if not session.ready:
         return session.state.value
     if engine.policy.document is None and session.was_ours:
@@ -134,6 +151,8 @@ def _session(engine: Engine, bridge: Bridge) -> Session | None:
 
 def _in_force(engine: Engine, bridge: Bridge, session: Session) -> bool:
     assert bridge.dpid is not None
+    if not engine.remotes[bridge.remote].ours:
+        return False
     return session.ready and session.in_force is not None and engine.wanted.get(bridge.dpid) is not None
 
 
@@ -149,11 +168,14 @@ def _bridge(engine: Engine, bridge: Bridge) -> Status:
         "wanted": revision,
         "in_force": session.in_force if session else None,
         "error": session.error if session else None,
-        "flows": len(session.installed) if session else None,
+        "flows": session.count() if session else None,
         "flow_mods": session.flow_mods if session else 0,
         "bundles": session.bundles if session else 0,
         "refusals": session.refusals if session else 0,
         "foreign_removed": session.foreign_removed if session else 0,
+        "drift": session.drift if session else 0,
+        "watched": session.watched if session else None,
+        "master": session.master if session else False,
         "uplinks": [_uplink(port) for port in bridge.uplinks],
     }
 
@@ -195,6 +217,8 @@ def _vnics(engine: Engine, bridge: Bridge) -> Iterator[Status]:
 def _vnic_state(engine: Engine, bridge: Bridge, port: VnicPort, session: Session | None) -> tuple[str, str | None]:
     if port.vnic.trusted:
         return "trusted", "out of the firewall by the inventory's word"
+    if not engine.remotes[bridge.remote].ours:
+        return "pending", "its bridge is another controller's; this one stands by"
     if session is None:
         return "pending", "its bridge is not connected"
     if port.zone is None:

@@ -13,22 +13,32 @@ from typing import Any, NoReturn
 
 from ryu.lib import hub
 
+from policy import collector
 from policy.flows.tables import TABLES
 from ryu_apps.engine import Engine
 from ryu_apps.facts import (
+    Answer,
+    ClaimBridge,
     Disconnect,
+    DriftFound,
     Effect,
     Fact,
+    FlowsCounted,
+    FlowsRead,
     Later,
     NamePrefixes,
     ReadFlows,
+    ReadMeters,
+    Report,
     SecureBridge,
     SendBundle,
     WriteZones,
 )
 from ryu_apps.ovsdb import OvsdbClient
+from ryu_apps.reports.reporter import Reporter
 from ryu_apps.status import Status, status_of, troubles
-from ryu_apps.switches import Switches
+from ryu_apps.switches.switches import Switches
+from topology.ports import Topology
 
 LOG = logging.getLogger(__name__)
 
@@ -52,32 +62,57 @@ def end_of_process(doing: str) -> NoReturn:
 class Worker:
     """Holds the queue between those who hear and the engine, and tells those who wait when something has changed."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, reporter: Reporter | None = None) -> None:
         self.engine = engine
+        self.reporter = reporter or Reporter(engine)
         self.switches = Switches(self.put)
         self.databases: Mapping[str, OvsdbClient] = {}
-        self.status: Status = status_of(engine)
+        self._status: Status | None = None
+        self._looked_at = Topology()
         self._logged: frozenset[str] = frozenset()
+        self._settling = collector.Settling()
         self._queue: Any = hub.Queue()
         self._busy = False
         self._changed = hub.Event()
 
-    def put(self, fact: Fact) -> None:
+    def put(self, fact: Fact | Report) -> None:
         """Take a fact from whoever heard it; returns at once."""
+        if isinstance(fact, Report):
+            self.reporter.put(fact)
+            return
+        if isinstance(fact, FlowsRead):
+            self.reporter.put(FlowsCounted(fact.dpid, fact.session, fact.entries))
         self._queue.put(fact)
 
     def start(self) -> None:
         """Begin; returns at once."""
+        self.reporter.start(self._carry_out, end_of_process)
         hub.spawn(self._run)
+
+    def count(self, seconds: float) -> None:
+        """Have the switches' counters read; returns when all that are connected have told, or after ``seconds``."""
+        self.reporter.wait_counted(self.switches.count, seconds)
 
     def wait_for_change(self, timeout: float) -> None:
         """Return when a batch has been handled, or after ``timeout`` seconds."""
         self._changed.wait(timeout)
 
     @property
+    def waiting(self) -> int:
+        """Facts that wait to be handled."""
+        return int(self._queue.qsize())
+
+    @property
     def idle(self) -> bool:
         """True if no fact waits to be handled, and the status tells of all that were."""
         return not self._busy and bool(self._queue.empty())
+
+    @property
+    def status(self) -> Status:
+        """What the controller says of itself; made when somebody asks, once for all who ask before the next change."""
+        if self._status is None:
+            self._status = status_of(self.engine)
+        return self._status
 
     def _run(self) -> None:
         batch: list[Fact] = []
@@ -87,10 +122,13 @@ class Worker:
                 self._busy = True
                 while len(batch) < BATCH and not self._queue.empty():
                     batch.append(self._queue.get())
-                for effect in self.engine.handle(batch):
-                    self._carry_out(effect)
-                self.status = status_of(self.engine)
-                self._log_troubles()
+                self._status = None
+                with collector.paused():
+                    for effect in self.engine.handle(batch):
+                        self._carry_out(effect)
+                    self._status = None
+                    self._log_troubles()
+                    self._settling.settle()
                 self._busy = False
                 self._changed.set()
                 self._changed = hub.Event()
@@ -101,7 +139,10 @@ class Worker:
 
     def _log_troubles(self) -> None:
         """What is shut or contradictory is a line in the log when that begins, and when it ends."""
-        now = frozenset(troubles(self.status))
+        if self.engine.topology is self._looked_at:
+            return
+        self._looked_at = self.engine.topology
+        now = frozenset(troubles(self._looked_at))
         for trouble in sorted(now - self._logged):
             LOG.warning("%s", trouble)
         for trouble in sorted(self._logged - now):
@@ -111,6 +152,10 @@ class Worker:
     def _carry_out(self, effect: Effect) -> None:
         carry: Mapping[type, Callable[[Any], None]] = {
             ReadFlows: self.switches.read,
+            Answer: self.switches.answer,
+            ReadMeters: self.switches.read_meters,
+            ClaimBridge: self.switches.claim,
+            DriftFound: self._alarm,
             SendBundle: self._send,
             Disconnect: self._disconnect,
             Later: self._later,
@@ -119,6 +164,12 @@ class Worker:
             NamePrefixes: lambda e: self.databases[e.remote].name_prefixes(e.uuid, PREFIXES),
         }
         carry[type(effect)](effect)
+
+    def _alarm(self, effect: DriftFound) -> None:
+        LOG.error(
+            "ALARM bridge %016x: somebody else has changed it: %d missing, %d altered, %d added; %s; repairing",
+            *(effect.dpid, effect.missing, effect.altered, effect.added, effect.sample),
+        )
 
     def _send(self, effect: SendBundle) -> None:
         LOG.info(

@@ -19,7 +19,7 @@ MAY = {
     "ryu_apps": {"topology", "policy", "ryu_apps"},
     "mininet_scenarios": {"topology", "policy", "mininet_scenarios"},
 }
-FRAMEWORK = {"ryu", "eventlet", "ovs", "webob", "oslo_config", "inotify_simple"}
+FRAMEWORK = {"ryu", "eventlet", "ovs", "webob", "oslo_config", "inotify_simple", "prometheus_client"}
 PROGRAM = """
 import importlib, sys
 for absent in sys.argv[1].split(","):
@@ -61,7 +61,12 @@ def test_a_room_imports_where_ryu_is_absent(room):
 
 
 # What decides is pure: a test of it is a plain function call.
-@pytest.mark.parametrize("module", ["engine", "session", "status", "facts", "ovsdb_facts", "policy_places"])
+PURE = [
+    "engine", "session", "status", "facts", "ovsdb_facts", "policy_places", "frames", "rejections", "reports.reports",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("module", PURE)
 def test_what_decides_imports_where_ryu_is_absent(module):
     command = [sys.executable, "-c", PROGRAM, ",".join(FRAMEWORK), f"ryu_apps.{module}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})

@@ -3,6 +3,9 @@
 The port that the inventory backs wins; of several that are backed alike nobody is believed. First it is settled who
 is which vNIC; whoever loses that is out. Then MACs and addresses are judged, of all that are left at once, so that the
 outcome does not depend on their order.
+
+Almost always nobody conflicts with anybody. So `Contests` only keeps account of what is claimed more than once, and
+`conflicts` judges those who take part in that.
 """
 
 from __future__ import annotations
@@ -12,8 +15,9 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from topology.claims import quote
-from topology.identity import Identity, Index, Match
-from topology.inventory import Inventory
+from topology.crowds import AddressCrowds, Crowds
+from topology.identity import Identity, Index, Match, Moved
+from topology.inventory import Inventory, InventoryVnic, Vm
 from topology.overlaps import Claim, losers
 from topology.ports import Finding, VnicPort
 from topology.vlans import Problem
@@ -34,9 +38,93 @@ class Candidate:
     port: VnicPort
     identity: Identity
 
+    @property
+    def key(self) -> _Key:
+        """What tells it from all other candidates."""
+        return self.remote, self.bridge_uuid, self.port.interface_uuid
 
-def conflicts(candidates: Sequence[Candidate], inventory: Inventory, index: Index) -> dict[int, Problem]:
-    """The candidates (by their place in the sequence) that lose a conflict, and why."""
+
+_Key = tuple[str, str, str]
+# Who claims addresses: a candidate, or a vNIC of the inventory by its iface-id.
+_Claimant = _Key | str
+
+
+class Contests:
+    """All candidates and what the inventory promises, and what of it several claim."""
+
+    def __init__(self) -> None:
+        self._candidates: dict[_Key, Candidate] = {}
+        self._promised: dict[str, tuple[Vm, InventoryVnic]] = {}
+        self._crowds: Crowds[_Key] = Crowds()
+        self._addresses: AddressCrowds[_Claimant] = AddressCrowds()
+        self._index = Index(Inventory())
+
+    def take(self, moved: Moved, index: Index) -> None:
+        """The inventory is another one, of which ``index`` is the index now."""
+        self._index = index
+        for vm in moved.gone:
+            for spec in vm.vnics:
+                if self._promised.pop(spec.iface_id, None) is not None:
+                    self._addresses.remove(spec.iface_id)
+        for vm in moved.new:
+            for spec in vm.vnics:
+                if spec.addresses and spec.iface_id not in self._promised:
+                    self._promised[spec.iface_id] = vm, spec
+                    self._addresses.add(spec.iface_id, spec.iface_id, index.stated_scope(spec), spec.addresses)
+
+    def add(self, candidate: Candidate) -> None:
+        """A candidate has come."""
+        key, vnic = candidate.key, candidate.port.vnic
+        self._candidates[key] = candidate
+        self._crowds.add(key, _keys(candidate))
+        self._addresses.add(key, vnic.id, vnic.scope, vnic.addresses)
+
+    def remove(self, candidate: Candidate) -> None:
+        """A candidate has gone."""
+        del self._candidates[candidate.key]
+        self._crowds.remove(candidate.key, _keys(candidate))
+        self._addresses.remove(candidate.key)
+
+    def outcome(self) -> tuple[Mapping[str, Mapping[str, Problem]], Sequence[Finding]]:
+        """Who is shut and why, by remote and interface UUID; and the vNICs that are on several switches."""
+        involved = set(self._crowds.members())
+        promises: dict[str, tuple[Vm, InventoryVnic]] = {}
+        for claimant in self._addresses.members():
+            if isinstance(claimant, str):
+                promises[claimant] = self._promised[claimant]
+                # Whether a promise counts depends on whether its vNIC is on a port.
+                involved.update(self._crowds.having(("anywhere", claimant)))
+            else:
+                involved.add(claimant)
+        if not involved:
+            return {}, ()
+        candidates = sorted(
+            (self._candidates[key] for key in involved),
+            key=lambda candidate: (candidate.where, candidate.remote, candidate.port.interface_uuid),
+        )
+        lost = conflicts(candidates, promises.values(), self._index)
+        shut: dict[str, dict[str, Problem]] = defaultdict(dict)
+        for number, problem in lost.items():
+            shut[candidates[number].remote][candidates[number].port.interface_uuid] = problem
+        return shut, migrations(candidate for number, candidate in enumerate(candidates) if number not in lost)
+
+
+def _keys(candidate: Candidate) -> tuple[Hashable, ...]:
+    """What no two candidates should have alike; a vNIC may be on several switches for a while."""
+    return (
+        ("iface-id", *_iface_id(candidate)[0]),
+        ("mac", *_mac(candidate)[0]),
+        ("anywhere", candidate.port.vnic.id),
+    )
+
+
+def conflicts(
+    candidates: Sequence[Candidate], promises: Iterable[tuple[Vm, InventoryVnic]], index: Index
+) -> dict[int, Problem]:
+    """The candidates (by their place in the sequence) that lose a conflict, and why.
+
+    ``promises`` are vNICs of the inventory that state addresses. Those who conflict with nobody may be left out.
+    """
     lost: dict[int, Problem] = {}
 
     def judge(code: str, key: Callable[[Candidate], tuple[Hashable, int]], told: str) -> None:
@@ -53,7 +141,7 @@ def conflicts(candidates: Sequence[Candidate], inventory: Inventory, index: Inde
     judge("duplicate-vnic", _vnic, "claims to be the same vNIC on this switch")
     rest = {number: each for number, each in enumerate(candidates) if number not in lost}
     judge("duplicate-mac", _mac, "has the same MAC in the same VLAN")
-    for number, (claim, rival) in losers(_address_claims(rest, inventory, index)).items():
+    for number, (claim, rival) in losers(_address_claims(rest, promises, index)).items():
         if number >= 0:
             lost.setdefault(
                 number,
@@ -85,15 +173,15 @@ def migrations(candidates: Iterable[Candidate]) -> list[Finding]:
 # What a candidate lays claim to, and with what weight.
 
 
-def _iface_id(each: Candidate) -> tuple[Hashable, int]:
+def _iface_id(each: Candidate) -> tuple[tuple[Hashable, ...], int]:
     return (each.remote, each.iface_id), int(each.identity.match is not Match.UNKNOWN)
 
 
-def _vnic(each: Candidate) -> tuple[Hashable, int]:
+def _vnic(each: Candidate) -> tuple[tuple[Hashable, ...], int]:
     return (each.remote, each.port.vnic.id), each.identity.match
 
 
-def _mac(each: Candidate) -> tuple[Hashable, int]:
+def _mac(each: Candidate) -> tuple[tuple[Hashable, ...], int]:
     spec = each.identity.spec
     weight = 0 if spec is None else 1 if spec.mac is None else 2
     return (each.remote, each.bridge_uuid, each.port.vlan, each.port.vnic.mac), weight
@@ -114,7 +202,9 @@ def _contest(entries: Iterable[tuple[int, Hashable, int]]) -> list[tuple[int, in
     return lost
 
 
-def _address_claims(candidates: Mapping[int, Candidate], inventory: Inventory, index: Index) -> Iterable[Claim]:
+def _address_claims(
+    candidates: Mapping[int, Candidate], promises: Iterable[tuple[Vm, InventoryVnic]], index: Index
+) -> Iterable[Claim]:
     """What ports claim, and what the inventory has promised to vNICs that are on no port we see (entrant -1).
 
     The latter matter because a VM may be off, or on a host of another controller.
@@ -131,10 +221,9 @@ def _address_claims(candidates: Mapping[int, Candidate], inventory: Inventory, i
             weight = _ADDRESS if spec.network is None else _ADDRESS_AND_NETWORK
         for prefix in vnic.addresses:
             yield Claim(vnic.scope, prefix, vnic.id, weight, f"{candidate.where} ({quote(vnic.name)})", number)
-    for vm in inventory.vms:
-        for spec in vm.vnics:
-            if spec.addresses and spec.iface_id not in present:
-                scope, where = index.stated_scope(spec), f"{vm.name}/{spec.iface_id} in the inventory"
-                weight = _ADDRESS if spec.network is None else _ADDRESS_AND_NETWORK
-                for prefix in spec.addresses:
-                    yield Claim(scope, prefix, spec.iface_id, weight, where, -1)
+    for vm, promised in promises:
+        if promised.iface_id not in present:
+            scope, where = index.stated_scope(promised), f"{vm.name}/{promised.iface_id} in the inventory"
+            weight = _ADDRESS if promised.network is None else _ADDRESS_AND_NETWORK
+            for prefix in promised.addresses:
+                yield Claim(scope, prefix, promised.iface_id, weight, where, -1)

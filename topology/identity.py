@@ -7,7 +7,7 @@ nothing is guessed. What the inventory states wins over OVSDB, and the differenc
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from topology.addresses import Prefix
@@ -38,27 +38,103 @@ class Identity:
     spec: InventoryVnic | None = None
 
 
+# What the inventory says of claims: by iface-id, vm-id, MAC and the VM's name; and the network of the port's VLAN.
+Answer = tuple[tuple[Vm, InventoryVnic] | None, Vm | None, tuple[Vm, InventoryVnic] | None, Vm | None, Network | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """VMs that an inventory has no longer, and new ones; ``all``: what the others mean may have changed too."""
+
+    gone: Sequence[Vm] = ()
+    new: Sequence[Vm] = ()
+    all: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.gone or self.new or self.all)
+
+    def names(self) -> set[str]:
+        """Every text by which claims may point to one of them."""
+        found = {vm.name for vm in (*self.gone, *self.new)}
+        for vm in (*self.gone, *self.new):
+            found.update({vm.id} - {None})  # type: ignore[arg-type]
+            found.update(text for spec in vm.vnics for text in (spec.iface_id, spec.mac) if text is not None)
+        return found
+
+
 class Index:
     """The inventory by its keys. Where a key occurs twice (the loader does not let it) the first one counts."""
 
     def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        self._fill(inventory)
+
+    def _fill(self, inventory: Inventory) -> None:
         self.by_iface_id: dict[str, tuple[Vm, InventoryVnic]] = {}
         self.by_mac: dict[str, tuple[Vm, InventoryVnic]] = {}
         self.by_vm_id: dict[str, Vm] = {}
         self.by_name: dict[str, Vm] = {}
+        self._ambiguous = False
         for vm in inventory.vms:
-            self.by_name.setdefault(vm.name, vm)
-            if vm.id is not None:
-                self.by_vm_id.setdefault(vm.id, vm)
-            for spec in vm.vnics:
-                self.by_iface_id.setdefault(spec.iface_id, (vm, spec))
-                if spec.mac is not None:
-                    self.by_mac.setdefault(spec.mac, (vm, spec))
+            self._add(vm)
+        self._take_networks(inventory)
+
+    def _add(self, vm: Vm) -> None:
+        self._ambiguous |= self.by_name.setdefault(vm.name, vm) is not vm
+        if vm.id is not None:
+            self._ambiguous |= self.by_vm_id.setdefault(vm.id, vm) is not vm
+        for spec in vm.vnics:
+            entry = vm, spec
+            self._ambiguous |= self.by_iface_id.setdefault(spec.iface_id, entry) is not entry
+            if spec.mac is not None:
+                self._ambiguous |= self.by_mac.setdefault(spec.mac, entry) is not entry
+
+    def _remove(self, vm: Vm) -> None:
+        del self.by_name[vm.name]
+        if vm.id is not None:
+            del self.by_vm_id[vm.id]
+        for spec in vm.vnics:
+            del self.by_iface_id[spec.iface_id]
+            if spec.mac is not None:
+                del self.by_mac[spec.mac]
+
+    def take(self, inventory: Inventory) -> Moved:
+        """Become the index of another inventory. VMs that are the same objects cost next to nothing."""
+        old = self._inventory
+        if inventory is old:
+            return Moved()
+        fresh = {vm.name: vm for vm in inventory.vms}
+        ambiguous = self._ambiguous or len(fresh) < len(inventory.vms)
+        if not ambiguous and inventory.networks == old.networks:
+            gone = [vm for name, vm in self.by_name.items() if fresh.get(name) is not vm]
+            new = [vm for name, vm in fresh.items() if self.by_name.get(name) is not vm]
+            for vm in gone:
+                self._remove(vm)
+            for vm in new:
+                self._add(vm)
+            self._inventory = inventory
+            if not self._ambiguous:
+                return Moved(gone, new)
+        # Names mean other networks, or only the whole inventory tells which one of several is the first.
+        self._fill(inventory)
+        return Moved(old.vms, inventory.vms, True)
+
+    def _take_networks(self, inventory: Inventory) -> None:
         self._networks: dict[int, Network] = {}
         for network in inventory.networks:
             self._networks.setdefault(network.vlan, network)
         self._scopes = {network.name: network.scope for network in inventory.networks}
         self._inventory = inventory
+
+    def answer(self, claims: Claims, vlan: int | None) -> Answer:
+        """All that `identify` and `make_vnic` look up."""
+        return (
+            self.by_iface_id.get(claims.iface_id),
+            self.by_vm_id.get(claims.vm_id) if claims.vm_id is not None else None,
+            self.by_mac.get(claims.mac) if claims.mac is not None else None,
+            self.by_name.get(claims.vm_name) if claims.vm_name is not None else None,
+            self.network_of_vlan(vlan) if vlan is not None else None,
+        )
 
     def network_of_vlan(self, vlan: int) -> Network:
         """As `Inventory.network_of_vlan`, without the search."""
@@ -202,6 +278,7 @@ def make_vnic(
         host=host,
         bridge=bridge,
         trusted=vm.trusted or spec.trusted,
+        roles=vm.roles | spec.roles,
     )
     return vnic, _differences(claims, identity, vm, spec)
 

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from topology.addresses import Prefix
 
 DEFAULT_SCOPE = "default"
+# What a firewalled vNIC may be for others, if the inventory says so.
+DHCP_SERVER, ROUTER = "dhcp-server", "router"
+ROLES = (DHCP_SERVER, ROUTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Network:
 class InventoryVnic:
     """One vNIC of a VM in the inventory. ``mac`` None: not stated. ``network`` None: not stated.
 
-    ``trusted``: this vNIC is taken out of the firewall.
+    ``trusted``: this vNIC is taken out of the firewall. ``roles``: those of `ROLES` that it has beside its VM's.
     """
 
     iface_id: str
@@ -47,11 +50,15 @@ class InventoryVnic:
     network: str | None = None
     place: Place | None = None
     trusted: bool = False
+    roles: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Vm:
-    """One VM of the inventory. ``id`` is OVSDB's ``vm-id``; None: not stated. ``trusted`` goes for all its vNICs."""
+    """One VM of the inventory. ``id`` is OVSDB's ``vm-id``; None: not stated.
+
+    ``trusted`` and ``roles`` go for all its vNICs.
+    """
 
     name: str
     id: str | None = None
@@ -60,6 +67,7 @@ class Vm:
     vnics: tuple[InventoryVnic, ...] = ()
     place: Place | None = None
     trusted: bool = False
+    roles: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,27 +2,30 @@
 
 Pure: the same rows and inventory give the same topology, whatever the order in which they came. Nothing that OVSDB
 holds makes it fail; what cannot be understood is isolated or reported.
+
+A `Resolver` keeps what it made of each port for as long as the port's rows, and what the inventory says of it, stay as
+they are: its answers are those of a new one, in the time that the changes take.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import translate
+from itertools import chain
+from typing import NamedTuple
 
-from topology.claims import quote, read_claims, shown, stated_iface_id
-from topology.conflicts import Candidate, conflicts, migrations
-from topology.identity import Index, identify, make_vnic
+from topology.conflicts import Candidate, Contests
+from topology.identity import Index
 from topology.inventory import Inventory
-from topology.ports import OFPORT_LOCAL, Bridge, Finding, IsolatedPort, Port, Topology, UplinkPort, VnicPort
-from topology.rows import BridgeRow, Database, InterfaceRow, PortRow
-from topology.vlans import Problem, uplink_vlans, vnic_vlan
-from topology.zones import holders
+from topology.part import Part, Place
+from topology.ports import Bridge, Finding, IsolatedPort, Port, Topology, UplinkPort, VnicPort
+from topology.rows import BridgeRow, Database, PortRow
+from topology.vlans import Problem
+from topology.zones import Holders
 
-__all__ = ["Bridge", "Finding", "IsolatedPort", "Port", "Topology", "UplinkPort", "VnicPort", "resolve"]
-
-PATCH_TYPES = frozenset({"patch"})
-TUNNEL_TYPES = frozenset({"vxlan", "geneve", "gre", "ip6gre", "erspan", "ip6erspan", "stt", "lisp", "gtpu", "bareudp"})
+__all__ = ["Bridge", "Finding", "IsolatedPort", "Port", "Resolver", "Topology", "UplinkPort", "VnicPort", "resolve"]
 
 
 def resolve(
@@ -35,29 +38,64 @@ def resolve(
 
     ``databases`` are by remote. ``uplink_globs`` are shell globs on port names, beside ``external_ids:role=uplink``.
     """
-    index = Index(inventory)
-    uplinks, ours = _globs(uplink_globs), _globs(bridge_globs)
-    drafts: list[_Draft] = []
-    for remote in sorted(databases):
-        database = databases[remote]
-        zones = holders(database)
-        drafts.extend(
-            _Draft(database, row, zones, index, uplinks) for row in database.bridges.values() if ours.match(row.name)
+    return Resolver(uplink_globs, bridge_globs).resolve(databases, inventory)
+
+
+class Resolver:
+    """One topology after the other."""
+
+    def __init__(self, uplink_globs: Iterable[str] = (), bridge_globs: Iterable[str] = ("*",)) -> None:
+        self._uplinks, self._ours = _globs(uplink_globs), _globs(bridge_globs)
+        self._index = Index(Inventory())
+        self._contests = Contests()
+        self._holders: dict[str, Holders] = {}
+        self._ports: dict[str, Mapping[str, PortRow]] = {}
+        self._drafts: dict[tuple[str, str], _Draft] = {}
+        self._last = Topology()
+
+    def resolve(self, databases: Mapping[str, Database], inventory: Inventory) -> Topology:
+        """As the function of that name."""
+        moved = self._index.take(inventory)
+        if moved:
+            self._contests.take(moved, self._index)
+        names = None if moved.all else moved.names()
+        known, self._drafts = self._drafts, {}
+        self._holders = {remote: self._holders.get(remote, Holders()) for remote in databases}
+        for remote in sorted(databases):
+            database = databases[remote]
+            zones = self._holders[remote].take(database)
+            ports = _changed(database.ports, self._ports.get(remote, {}))
+            touched = Touched(self._holders[remote].changed, ports, names)
+            for row in database.bridges.values():
+                if self._ours.match(row.name):
+                    place = Place(remote, database.host, row.name, row.uuid, self._uplinks)
+                    draft = known.pop((remote, row.uuid), None)
+                    if draft is not None and draft.place != place:
+                        draft.end(self._contests)
+                        draft = None
+                    draft = self._drafts[remote, row.uuid] = draft or _Draft(place)
+                    draft.take(database, row, zones, self._index, touched, self._contests)
+        self._ports = {remote: database.ports for remote, database in databases.items()}
+        for gone in known.values():
+            gone.end(self._contests)
+        return self._finished(sorted(self._drafts.values(), key=_draft_order))
+
+    def _finished(self, drafts: Sequence[_Draft]) -> Topology:
+        claimed = _datapath_ids_of_several(drafts)
+        shut, migrations = self._contests.outcome()
+        nobody: Mapping[str, Problem] = {}
+        bridges = tuple(
+            draft.finish(shut.get(draft.place.remote, nobody), claimed.get(draft.row.datapath_id)) for draft in drafts
         )
-    drafts.sort(key=lambda draft: (draft.host, draft.row.name, draft.row.uuid, draft.remote))
-    _claim_datapath_ids(drafts)
-    candidates = sorted(
-        (candidate for draft in drafts for candidate in draft.candidates),
-        key=lambda candidate: (candidate.where, candidate.remote, candidate.port.interface_uuid),
-    )
-    lost = conflicts(candidates, inventory, index)
-    shut = {(candidates[number].remote, candidates[number].port.interface_uuid): lost[number] for number in lost}
-    bridges = tuple(draft.finish(shut) for draft in drafts)
-    standing = [candidate for number, candidate in enumerate(candidates) if number not in lost]
-    return Topology(
-        bridges,
-        tuple(finding for bridge in bridges for finding in bridge.findings) + tuple(migrations(standing)),
-    )
+        findings = tuple(finding for bridge in bridges for finding in bridge.findings) + tuple(migrations)
+        same = len(bridges) == len(self._last.bridges) and all(map(_is, bridges, self._last.bridges))
+        if not same or findings != self._last.findings:
+            self._last = Topology(bridges, findings)
+        return self._last
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other
 
 
 def _globs(globs: Iterable[str]) -> re.Pattern[str]:
@@ -65,177 +103,190 @@ def _globs(globs: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(translate(glob) for glob in globs) or r"(?!)")
 
 
+def _changed(rows: Mapping[str, PortRow], older: Mapping[str, PortRow]) -> set[str]:
+    """The rows that are other objects than they were, or gone, by UUID."""
+    if rows is older:
+        return set()
+    return {uuid for uuid, row in rows.items() if older.get(uuid) is not row} | (older.keys() - rows.keys())
+
+
+class Touched(NamedTuple):
+    """What has changed: interfaces and ports by UUID; and the names of which the inventory says something else (None:
+    all).
+    """
+
+    interfaces: set[str]
+    ports: set[str]
+    names: set[str] | None
+
+
 class _Draft:
     """A bridge in the making: its ports are sorted into kinds one by one; vNICs stay candidates until all are known."""
 
-    def __init__(
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.row = BridgeRow(place.bridge_uuid, place.bridge)
+        self._parts: dict[str, Part] = {}
+        # Its ports and their interfaces, each with whether an earlier port has it; the ports of each interface.
+        self._plugs: Mapping[str, tuple[PortRow, tuple[tuple[str, bool], ...]]] = {}
+        self._ports_of: Mapping[str, Sequence[str]] = {}
+        self._listed: frozenset[str] = frozenset()
+        self._missing: tuple[str, ...] = ()
+        # The bridge as it was last finished, and of what beside its ports.
+        self._bridge: Bridge | None = None
+        self._finished_with: tuple[str | None, Mapping[str, Problem]] = None, {}
+
+    def take(
         self,
         database: Database,
         row: BridgeRow,
         zones: Mapping[str, int],
         index: Index,
-        uplinks: re.Pattern[str],
+        touched: Touched,
+        contests: Contests,
     ) -> None:
-        self.remote, self.host, self.row = database.remote, database.host, row
-        self.dpid = row.datapath_id
-        self.candidates: list[Candidate] = []
-        self.findings: list[Finding] = []
-        self._zones, self._index, self._uplinks = zones, index, uplinks
-        self._where = f"{shown(self.host)}/{shown(row.name)}"
-        self._ports: list[Port] = []
-        self._seen: set[str] = set()
+        """Take in the rows as they are now."""
+        gone: list[Part] = []
+        come: list[Part] = []
+        if self.row is not row or not touched.ports.isdisjoint(self._listed):
+            gone += self._survey(database, row)
+            to_look_at: Iterable[str] = self._plugs
+        else:
+            to_look_at = self._affected(touched)
+        for uuid in to_look_at:
+            port, plugs = self._plugs[uuid]
+            old = self._parts.get(uuid)
+            interfaces = [(name, database.interfaces.get(name), taken) for name, taken in plugs]
+            zone = next((zones.get(name) for name, found, taken in interfaces if found and not taken), None)
+            if old is not None and old.still(port, interfaces, zone) and old.answered_alike(index, touched.names):
+                continue
+            part = self._parts[uuid] = Part(self.place, port, interfaces, zone, index)
+            if old is None or not part.becomes(old):
+                self._bridge = None
+            gone += [] if old is None else [old]
+            come.append(part)
+        # All that go before any that comes: an interface may have gone from one port to another.
+        for part in gone:
+            part.withdraw(contests)
+        for part in come:
+            part.enter(contests)
+
+    def _survey(self, database: Database, row: BridgeRow) -> list[Part]:
+        """Which ports there are, and which interfaces they have; the parts that are no more."""
+        plugs: dict[str, tuple[PortRow, tuple[tuple[str, bool], ...]]] = {}
+        ports_of: dict[str, list[str]] = {}
         for uuid in row.ports:
             port = database.ports.get(uuid)
-            if port is None:
-                self.report("no-port", f"its port {uuid} is not in the database")
-            else:
-                self._sort_in(port, database)
+            if port is not None:
+                plugs[uuid] = port, tuple((name, name in ports_of) for name in port.interfaces)
+                for name in port.interfaces:
+                    ports_of.setdefault(name, []).append(uuid)
+        removed = [self._parts.pop(uuid) for uuid in self._parts.keys() - plugs.keys()]
+        missing = tuple(uuid for uuid in row.ports if uuid not in plugs)
+        if removed or self.row is not row or missing != self._missing:
+            self._bridge = None
+        self.row, self._listed, self._missing = row, frozenset(row.ports), missing
+        self._plugs, self._ports_of = plugs, ports_of
+        return removed
 
-    def report(self, code: str, message: str, port: str | None = None) -> None:
-        where = self._where if port is None else f"{self._where}/{shown(port)}"
-        self.findings.append(Finding(code, where, message))
+    def _affected(self, touched: Touched) -> Iterable[str]:
+        """The ports whose interfaces have changed, or of which the inventory says something else."""
+        if touched.names is None:
+            return self._plugs
+        found = {uuid for name in touched.interfaces for uuid in self._ports_of.get(name, ())}
+        if touched.names:
+            found.update(uuid for uuid, part in self._parts.items() if part.mentions(touched.names))
+        return found
 
-    def _sort_in(self, port: PortRow, database: Database) -> None:
-        rows: list[InterfaceRow] = []
-        for uuid in port.interfaces:
-            row = database.interfaces.get(uuid)
-            if row is None:
-                reason = "its interface is not in the database"
-                self._ports.append(IsolatedPort(port.name, None, reason, None, "no-interface", uuid))
-            elif uuid in self._seen:
-                self.report("shared-interface", "its interface belongs to another port too", port.name)
-            else:
-                self._seen.add(uuid)
-                rows.append(row)
-        if not rows:
-            return
-        who = next(filter(None, map(stated_iface_id, rows)), None)
-        named = self._uplinks.match(port.name) is not None or any(
-            row.external_ids.get("role") == "uplink" for row in rows
-        )
-        kind = _kind(rows, named)
-        if who is not None:
-            self._vnic(port, rows, who, kind, named)
-        elif kind is not None:
-            self._uplink(port, rows, kind)
-        else:
-            what = "this is the bridge's own port, and it" if rows[0].ofport == OFPORT_LOCAL else "it"
-            reason = f"nobody's port: {what} has no iface-id and is not named as an uplink"
-            self._isolate(rows, Problem("nobody", reason))
+    def end(self, contests: Contests) -> None:
+        """The bridge is gone."""
+        for part in self._parts.values():
+            part.withdraw(contests)
 
-    def _vnic(self, port: PortRow, rows: Sequence[InterfaceRow], iface_id: str, kind: str | None, named: bool) -> None:
-        if kind is not None:
-            is_what = "is named as an uplink" if named else f"is a {kind} port"
-            reason = f"it has iface-id {quote(iface_id)}, as a vNIC has, but also {is_what}"
-            self._isolate(rows, Problem("vnic-and-uplink", reason), iface_id)
-            return
-        if len(rows) > 1:
-            reason = f"bonds of vNICs are not supported (port {quote(port.name)} has {len(rows)} interfaces)"
-            self._isolate(rows, Problem("bond", reason), iface_id)
-            return
-        row = rows[0]
-        claims = read_claims(row, iface_id)
-        identity = identify(claims, self._index)
-        if isinstance(identity, Problem):
-            self._isolate(rows, identity, iface_id)
-            return
-        vm, spec = identity.vm, identity.spec
-        who = iface_id if vm is None or spec is None else f"{vm.name}/{spec.iface_id}"
-        vlan = vnic_vlan(port)
-        if isinstance(vlan, Problem):
-            self._isolate(rows, vlan, who)
-            return
-        made = make_vnic(claims, identity, self._index.network_of_vlan(vlan), self.host, self.row.name)
-        if isinstance(made, Problem):
-            self._isolate(rows, made, who)
-            return
-        vnic, told = made
-        if claims.inactive:
-            self._isolate(rows, Problem("inactive", "external_ids:iface-status is inactive"), who)
-            return
-        for code, message in told:
-            self.report(code, message, row.name)
-        if row.ofport is None:
-            self._isolate(rows, _no_ofport(row), who)
-            return
-        ready = VnicPort(row.name, row.ofport, vlan, vnic, self._zones.get(row.uuid), row.uuid)
-        where = f"{self._where}/{shown(row.name)}"
-        self.candidates.append(Candidate(self.remote, self.row.uuid, where, iface_id, ready, identity))
+    def finish(self, shut: Mapping[str, Problem], of_several: str | None) -> Bridge:
+        """The bridge, with those candidates isolated that ``shut`` names by interface UUID.
 
-    def _uplink(self, port: PortRow, rows: Sequence[InterfaceRow], kind: str) -> None:
-        vlans = uplink_vlans(port)
-        if isinstance(vlans, Problem):
-            self._isolate(rows, vlans)
-            return
-        members = tuple(sorted((row.name, row.ofport) for row in rows if row.ofport is not None))
-        for row in rows:
-            if row.ofport is None:
-                self._isolate([row], _no_ofport(row))
-        if members:
-            peer = rows[0].options.get("peer") if kind == "patch" else None
-            self._ports.append(UplinkPort(port.name, kind, members, *vlans, bond_mode=port.bond_mode, peer=peer))
+        ``of_several`` names the bridges that have its datapath id, where it is not its own.
+        """
+        if self._bridge is None or self._finished_with != (of_several, shut):
+            self._bridge = self._made(shut, of_several)
+            self._finished_with = of_several, shut
+        return self._bridge
 
-    def _isolate(self, rows: Iterable[InterfaceRow], problem: Problem, who: str | None = None) -> None:
-        code, reason = problem
-        self._ports.extend(IsolatedPort(row.name, row.ofport, reason, who, code, row.uuid) for row in rows)
-
-    def finish(self, shut: Mapping[tuple[str, str], Problem]) -> Bridge:
-        """The bridge, with those candidates isolated that ``shut`` names by (remote, interface UUID)."""
-        for candidate in self.candidates:
-            port = candidate.port
-            problem = shut.get((self.remote, port.interface_uuid))
-            if problem is None:
-                self._ports.append(port)
-            else:
-                code, reason = problem
-                self._ports.append(
-                    IsolatedPort(port.name, port.ofport, reason, port.vnic.name, code, port.interface_uuid)
-                )
-        if self.row.datapath_id is None:
-            self.report("no-datapath-id", "it has no datapath id, so OpenFlow cannot reach it (is ovs-vswitchd up?)")
+    def _made(self, shut: Mapping[str, Problem], of_several: str | None) -> Bridge:
+        row, where = self.row, self.place.where
+        ports: list[Port] = []
+        findings = [Finding("no-port", where, f"its port {uuid} is not in the database") for uuid in self._missing]
+        for part in map(self._parts.__getitem__, self._plugs):
+            ports += part.ports
+            findings += part.findings
+            if part.candidate is not None:
+                ports.append(_standing(part.candidate, shut))
+        if of_several is not None:
+            told = f"several bridges have datapath id {row.datapath_id:016x}: {of_several}"
+            findings.append(Finding("duplicate-datapath-id", where, told))
+        if row.datapath_id is None:
+            told = "it has no datapath id, so OpenFlow cannot reach it (is ovs-vswitchd up?)"
+            findings.append(Finding("no-datapath-id", where, told))
         return Bridge(
-            remote=self.remote,
-            uuid=self.row.uuid,
-            host=self.host,
-            name=self.row.name,
-            dpid=self.dpid,
-            fail_mode=self.row.fail_mode,
-            in_band=self.row.other_config.get("disable-in-band", "").lower() != "true",
-            ports=tuple(sorted(self._ports, key=_port_order)),
-            findings=tuple(sorted(self.findings, key=lambda finding: (finding.where, finding.code, finding.message))),
+            remote=self.place.remote,
+            uuid=row.uuid,
+            host=self.place.host,
+            name=row.name,
+            dpid=row.datapath_id if of_several is None else None,
+            fail_mode=row.fail_mode,
+            in_band=row.other_config.get("disable-in-band", "").lower() != "true",
+            ports=tuple(sorted(_each_its_own(ports), key=_port_order)),
+            findings=tuple(sorted(findings, key=lambda finding: (finding.where, finding.code, finding.message))),
         )
 
-    @property
-    def where(self) -> str:
-        return self._where
+
+def _standing(candidate: Candidate, shut: Mapping[str, Problem]) -> Port:
+    problem = shut.get(candidate.port.interface_uuid)
+    return candidate.port if problem is None else _shut(candidate.port, problem)
 
 
-def _kind(rows: Sequence[InterfaceRow], named: bool) -> str | None:
-    """What kind of uplink these interfaces make; None: no uplink at all."""
-    if all(row.type in PATCH_TYPES for row in rows):
-        return "patch"
-    if all(row.type in TUNNEL_TYPES for row in rows):
-        return "tunnel"
-    return "uplink" if named else None
+def _shut(port: VnicPort, problem: Problem) -> IsolatedPort:
+    code, reason = problem
+    return IsolatedPort(port.name, port.ofport, reason, port.vnic.name, code, port.interface_uuid)
 
 
-def _no_ofport(row: InterfaceRow) -> Problem:
-    return Problem("no-ofport", "no OpenFlow port yet" + (f": {quote(row.error)}" if row.error else ""))
+def _each_its_own(ports: Sequence[Port]) -> Sequence[Port]:
+    """The ports of a bridge, those shut that are said to have the same OpenFlow port: whose frames are they?"""
+    several = {ofport for ofport, count in Counter(chain.from_iterable(map(_ofports, ports))).items() if count > 1}
+    if not several:
+        return ports
+    found: list[Port] = []
+    for port in ports:
+        shared = several.intersection(_ofports(port))
+        if isinstance(port, IsolatedPort) or not shared:
+            found.append(port)
+            continue
+        reason = f"several interfaces of the bridge have OpenFlow port {min(shared)}, this one among them"
+        if isinstance(port, VnicPort):
+            found.append(_shut(port, Problem("duplicate-ofport", reason)))
+        else:
+            found += [IsolatedPort(name, ofport, reason, None, "duplicate-ofport") for name, ofport in port.members]
+    return found
+
+
+def _ofports(port: Port) -> Iterable[int]:
+    if isinstance(port, UplinkPort):
+        return [ofport for _, ofport in port.members]
+    return [] if port.ofport is None else [port.ofport]
+
+
+def _draft_order(draft: _Draft) -> tuple[str, str, str, str]:
+    return draft.place.host, draft.place.bridge, draft.place.bridge_uuid, draft.place.remote
 
 
 def _port_order(port: Port) -> tuple[str, str]:
     return port.name, "" if isinstance(port, UplinkPort) else port.interface_uuid or ""
 
 
-def _claim_datapath_ids(drafts: Sequence[_Draft]) -> None:
-    """A datapath id of several bridges is nobody's: flows meant for one would reach another."""
-    owners: dict[int, list[_Draft]] = {}
+def _datapath_ids_of_several(drafts: Sequence[_Draft]) -> Mapping[int | None, str]:
+    """The datapath ids of several bridges, and which: they are nobody's, as flows meant for one would reach another."""
+    owners: dict[int | None, list[str]] = {}
     for draft in drafts:
-        if draft.dpid is not None:
-            owners.setdefault(draft.dpid, []).append(draft)
-    for dpid, several in owners.items():
-        if len(several) > 1:
-            everybody = ", ".join(draft.where for draft in several)
-            for draft in several:
-                draft.dpid = None
-                draft.report("duplicate-datapath-id", f"several bridges have datapath id {dpid:016x}: {everybody}")
+        owners.setdefault(draft.row.datapath_id, []).append(draft.place.where)
+    return {dpid: ", ".join(several) for dpid, several in owners.items() if dpid is not None and len(several) > 1}

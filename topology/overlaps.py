@@ -63,7 +63,7 @@ def losers(claims: Iterable[Claim]) -> dict[int, tuple[Claim, Claim]]:
                 rival = next((other for other in rivals if other.owner != claim.owner), None)
                 if rival is not None and rival.weight >= claim.weight:
                     known = lost.get(claim.entrant)
-                    if known is None or (claim, rival) < known:
+                    if known is None or _order(claim, rival) < _order(*known):
                         lost[claim.entrant] = claim, rival
     return lost
 
@@ -95,3 +95,8 @@ def _strongest(claims: list[Claim]) -> list[Claim]:
     ranked = sorted(claims, key=lambda claim: (-claim.weight, claim.where, claim.owner, claim.entrant))
     other = next((claim for claim in ranked if claim.owner != ranked[0].owner), None)
     return ranked[:1] if other is None else [ranked[0], other]
+
+
+def _order(claim: Claim, rival: Claim) -> tuple[tuple[object, ...], ...]:
+    """Which lost claim is told of several. Prefixes of two families do not compare: IPv4 is told before IPv6."""
+    return tuple((each.scope, each.prefix.version, *each[1:]) for each in (claim, rival))

@@ -1,7 +1,8 @@
 """Conntrack zones: each vNIC's interface has one of its own, kept in OVSDB so that it outlives the controller.
 
-The zone is in ``Interface.external_ids:portcullis-zone``, a number of 1 to 65535 (0 is everybody's default zone),
-unique on its switch: conntrack knows zones by their number for all bridges of a datapath.
+The zone is in ``Interface.external_ids:portcullis-zone``, a number of 1 to 61439 (0 is everybody's default zone),
+unique on its switch: conntrack knows zones by their number for all bridges of a datapath. The zones from 61440 on
+belong to networks, by VLAN: they keep the connections between two vNICs of one bridge.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from topology.ports import VnicPort
 from topology.rows import Database, InterfaceRow
 
 ZONE_KEY = "portcullis-zone"
-MAX_ZONE = 65535
+# The zone of VLAN 0's network; that of VLAN n is n further. The low 12 bits are free, so a switch can fill in the VLAN.
+FIRST_SHARED_ZONE = 0xF000
+MAX_ZONE = FIRST_SHARED_ZONE - 1
 
 
 def parse_zone(text: str | None) -> int | None:
@@ -24,20 +27,57 @@ def parse_zone(text: str | None) -> int | None:
     return zone if zone <= MAX_ZONE else None
 
 
-def holders(database: Database) -> dict[str, int]:
+def holders(database: Database) -> Mapping[str, int]:
     """The zone of each interface that holds one, by interface UUID.
 
     Where several hold the same, as a careless copy of external_ids leaves it, an interface that has an OpenFlow port
     keeps it before one that has not, then the smallest UUID; the others hold none.
     """
-    found: dict[int, InterfaceRow] = {}
-    for row in database.interfaces.values():
-        zone = parse_zone(row.external_ids.get(ZONE_KEY))
-        if zone is not None:
-            known = found.get(zone)
-            if known is None or _seniority(row) < _seniority(known):
-                found[zone] = row
-    return {row.uuid: zone for zone, row in found.items()}
+    return Holders().take(database)
+
+
+class Holders:
+    """The holders of one database after the other."""
+
+    def __init__(self) -> None:
+        self._rows: Mapping[str, InterfaceRow] = {}
+        self._by_zone: dict[int, dict[str, InterfaceRow]] = {}
+        self._zones: dict[str, int] = {}
+        # The interfaces whose rows are other objects than the last time, or whose zone may be another.
+        self.changed: set[str] = set()
+
+    def take(self, database: Database) -> Mapping[str, int]:
+        """As `holders`; valid until the next time."""
+        rows, self.changed = database.interfaces, set()
+        if rows is self._rows:
+            return self._zones
+        self.changed.update(uuid for uuid, row in rows.items() if self._rows.get(uuid) is not row)
+        self.changed.update(self._rows.keys() - rows.keys())
+        touched: set[int] = set()
+        for uuid in tuple(self.changed):
+            before, now = _zone_in(self._rows.get(uuid)), _zone_in(rows.get(uuid))
+            if before is not None:
+                del self._by_zone[before][uuid]
+                touched.add(before)
+            if now is not None:
+                self._by_zone.setdefault(now, {})[uuid] = rows[uuid]
+                touched.add(now)
+            self._zones.pop(uuid, None)
+        for zone in touched:
+            several = self._by_zone[zone]
+            self.changed.update(several)
+            for uuid in several:
+                self._zones.pop(uuid, None)
+            if several:
+                self._zones[min(several.values(), key=_seniority).uuid] = zone
+            else:
+                del self._by_zone[zone]
+        self._rows = rows
+        return self._zones
+
+
+def _zone_in(row: InterfaceRow | None) -> int | None:
+    return None if row is None else parse_zone(row.external_ids.get(ZONE_KEY))
 
 
 def _seniority(row: InterfaceRow) -> tuple[bool, str]:
@@ -49,11 +89,11 @@ def assign(database: Database, ports: Iterable[VnicPort], reserved: Iterable[int
 
     A zone that any interface of the switch holds is never given, whether its port is up or not, nor one of
     ``reserved``: those that were asked for and are not in the database yet. Without free zones
-    (more than 65,535 interfaces) the ports left over get none, and so stay shut.
+    (more than 61,439 interfaces) the ports left over get none, and so stay shut.
 
     A zone that a port had which is gone may still have entries in conntrack. Two things keep the next holder from
     inheriting them: the search begins at a place that follows from the interface's UUID, so that a zone just given
-    back is met again by a chance of 1 in 65,535 only (for each port ever removed, as long as its entries live); and an
+    back is met again by a chance of 1 in 61,439 only (for each port ever removed, as long as its entries live); and an
     entry opens nothing by itself, because policy is evaluated for every packet of a connection, not only for its first.
     """
     held = holders(database)

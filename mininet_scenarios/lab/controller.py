@@ -163,6 +163,20 @@ class Controller:
         """Its status page."""
         return dict(self.get("/status"))
 
+    def told(self, condition: Callable[[Status], object], within: float = 20.0) -> Status:
+        """Its status page, as soon as that fits, enforced or not; it may not have started yet."""
+        deadline = time.monotonic() + within
+        seen: object = "no answer yet"
+        while time.monotonic() < deadline:
+            try:
+                seen = status = self.status()
+                if condition(status):
+                    return status
+            except (OSError, HTTPException) as error:
+                seen = error
+            time.sleep(0.05)  # the page tells of no change that it has not noticed: ask again in a moment
+        raise ControllerError(f"not told in {within:.1f} s; the last status: {seen}\n{last_lines(self.log)}")
+
     def change_policy(self, text: str, name: str = "policy.yaml", timeout: float = 20.0) -> Status:
         """Write a policy file anew and wait until it is in force everywhere; one with errors is an error here."""
         write_policy(self.policy / name, text)

@@ -124,12 +124,13 @@ class Ovs:
         return self.appctl("dpctl/dump-conntrack").splitlines()
 
     def settle(self) -> None:
-        """Wait until the datapath's flows agree with the OpenFlow flows.
+        """Let the datapath forget its flows: the next packet is judged by the OpenFlow flows as they are now.
 
         The switch confirms a change some milliseconds before its datapath has been gone through: until then a packet
-        may still meet what the datapath had learned before.
+        may still meet what the datapath had learned before. `revalidator/wait` would not do: it ends with the round
+        in progress, which may have begun before the change.
         """
-        self.appctl("revalidator/wait")
+        self.appctl("revalidator/purge")
 
     def trace(self, bridge: str, flow: str) -> str:
         """What would become of a packet: ofproto/trace."""

@@ -110,6 +110,7 @@ def region_of(terms: tuple[Term, ...]) -> Region:
 
 @lru_cache(maxsize=1 << 14)
 def _of_term(term: Term) -> Region:
+    """The connections of a term; a helper makes no difference."""
     if term.protocol is None:
         return ALL
     if term.protocol not in PLANES:

@@ -9,7 +9,8 @@ from functools import cached_property
 from policy.commands.live import LiveVnic, everybody
 from policy.commands.output import counted
 from policy.flows.cookies import Builtin, Drop, Kind, Reason, is_ours, reason
-from policy.flows.identity import NOBODY, Members, identify
+from policy.flows.identity import NOBODY, Members
+from policy.flows.identity_book import identify
 from policy.flows.rules import NumberedRule, numbered
 from policy.model import Document, Group
 from topology.vnic import Vnic, offline_vnics
@@ -26,6 +27,8 @@ DROPS: Mapping[Drop, str] = {
     Drop.CONTROL_SOURCE: "a source address that may speak only the protocols by which a host gets an address",
     Drop.NO_PASSAGE: "a packet that nothing lets pass",
     Drop.ROUTED_DISCOVERY: "neighbour or router discovery that a router passed on from elsewhere",
+    Drop.UNHELPED: "a connection agreed on over another one that no rule with a helper allows, or to a port below 1024",
+    Drop.FORGED_ERROR: "an ICMP error about a connection of two other vNICs",
 }
 
 
@@ -91,7 +94,7 @@ class Reasons:
                 text = "written by another version of Portcullis"
                 return Why(cookie, text, explained=False)
             return Why(cookie, "not ours: no flow of Portcullis", ours=False, explained=False)
-        if found.kind is Kind.RULE:
+        if found.kind in (Kind.RULE, Kind.AUDIT):
             return self._rule(cookie, found)
         if found.kind is Kind.IDENTITY:
             return self._identity(cookie, found)
@@ -126,13 +129,14 @@ class Reasons:
                 return "the pipeline's own: leads from table to table", None
 
     def _rule(self, cookie: int, found: Reason) -> Why:
+        audit = found.kind is Kind.AUDIT
         entry = self._rules.get(found.number)
-        if entry is None:
+        if entry is None or bool(entry.audit) is not audit:
             text = f"a rule that is not in this policy (number {found.number:#010x}): is another revision in force?"
             return Why(cookie, text, explained=False, kind=found.kind)
         rule = entry.rule
         text = (
-            f"rule {entry.name}: {rule.verdict.value}, tier {entry.policy.tier.label}, "
+            f"{'audit of ' if audit else ''}rule {entry.name}: {rule.verdict.value}, tier {entry.policy.tier.label}, "
             f"{rule.place.file}:{rule.place.line}"
         )
         return Why(cookie, text, kind=found.kind, rule=entry)

@@ -80,6 +80,13 @@ _RYU_ARGUMENTS = f"{__name__}.ryu_arguments"
     help="Bridge to firewall, by name or shell glob. Repeatable. Default: every bridge of the switches.",
 )
 @click.option(
+    "--log",
+    multiple=True,
+    metavar="SINK",
+    help="Where decisions and drops are logged (docs/logging.md): file:PATH, syslog, syslog:unix:PATH, "
+    "syslog:HOST:PORT or stdout. Repeatable.",
+)
+@click.option(
     "--listen",
     type=_Listen(),
     default=DEFAULT_LISTEN,
@@ -98,6 +105,9 @@ _RYU_ARGUMENTS = f"{__name__}.ryu_arguments"
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="More settings, in a file of ryu-manager's (see docs/commands.md).",
 )
+@click.option(
+    "--audit", is_flag=True, help="Only look: what no rule decides is logged and ALLOWED, not denied."
+)
 @click.option("--verbose", is_flag=True, help="Log more, for debugging.")
 @click.option("--dry-run", is_flag=True, help="Print the command instead of becoming it.")
 @click.pass_context
@@ -107,9 +117,11 @@ def run(
     ovsdb: tuple[str, ...],
     uplink: tuple[str, ...],
     bridge: tuple[str, ...],
+    log: tuple[str, ...],
     listen: tuple[str, int],
     status_port: int,
     config_file: Path | None,
+    audit: bool,
     verbose: bool,
     dry_run: bool,
 ) -> None:
@@ -139,7 +151,9 @@ def run(
         f"--portcullis-policy={directory.absolute()}",
         *(f"--portcullis-ovsdb={remote}" for remote in ovsdb),
         *(f"--portcullis-uplink={name}" for name in uplink),
+        *(["--portcullis-audit"] if audit else []),
         *(f"--portcullis-bridge={name}" for name in bridge),
+        *(f"--portcullis-log={sink}" for sink in log),
         f"--ofp-listen-host={address}",
         f"--ofp-tcp-listen-port={port}",
         "--wsapi-host=127.0.0.1",

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 MARK = 0x7063
-LAYOUT = 1
+LAYOUT = 2
 PREFIX = (MARK << 48) | (LAYOUT << 40)
 PREFIX_MASK = 0xFFFF_FF00_0000_0000
 # Every layout that we ever wrote: a newer controller recognises and replaces an older one's flows.
@@ -35,6 +35,7 @@ class Kind(enum.IntEnum):
     LEARNED = 9  # a MAC behind an uplink, written by the switch; number: 0
     BUILTIN = 10  # a built-in rule; number: Builtin
     DROP = 11  # a refusal that has a name; number: Drop
+    AUDIT = 12  # a rule of a policy in audit, which only tells; number: digest of its name
 
 
 class Builtin(enum.IntEnum):
@@ -46,6 +47,8 @@ class Builtin(enum.IntEnum):
     ROUTER_DISCOVERY = 4
     MULTICAST_LISTENER = 5
     RELATED_ERRORS = 6
+    DHCP_SERVER = 7
+    ROUTER = 8
 
     @property
     def label(self) -> str:
@@ -66,6 +69,8 @@ class Drop(enum.IntEnum):
     CONTROL_SOURCE = 9
     NO_PASSAGE = 10
     ROUTED_DISCOVERY = 11
+    UNHELPED = 12
+    FORGED_ERROR = 13
 
     @property
     def label(self) -> str:
@@ -86,7 +91,7 @@ class Reason:
             return f"drop:{Drop(self.number).label}"
         if self.kind is Kind.DEFAULT:
             return "default:ingress" if self.number else "default:egress"
-        if self.kind in (Kind.RULE, Kind.IDENTITY):
+        if self.kind in (Kind.RULE, Kind.IDENTITY, Kind.AUDIT):
             return f"{self.kind.name.lower()}:{self.number:#010x}"
         return f"{self.kind.name.lower()}:{self.number}"
 
@@ -96,6 +101,11 @@ def cookie(kind: Kind, number: int = 0) -> int:
     if not 0 <= number <= 0xFFFFFFFF:
         raise ValueError(f"cookie number {number} does not fit 32 bits")
     return PREFIX | (kind << 32) | number
+
+
+def kind_mask(kind: Kind) -> tuple[int, int]:
+    """Cookie and mask that only the flows of this kind have."""
+    return cookie(kind), PREFIX_MASK | 0xFF << 32
 
 
 def is_ours(value: int) -> bool:

@@ -104,6 +104,7 @@ IP_TTL = _nxm(29, "ip_ttl", 8, "number", "time to live, hop limit", "ip", maskab
 # Conntrack (filled in by a ct action) and conjunctions. The original-direction tuple needs ct_state=+trk-inv beside it.
 CONJ_ID = _nxm(37, "conj_id", 32, "hex", "the conjunction that matched", maskable=False)
 CT_STATE = _nxm(105, "ct_state", 32, "ct_state", "what conntrack says of the packet")
+CT_MARK = _nxm(107, "ct_mark", 32, "number", "of the connection: 1 it is remembered, 3 and its opener is here")
 CT_NW_PROTO = _nxm(119, "ct_nw_proto", 8, "number", "protocol of the connection", "tracked", maskable=False)
 CT_NW_SRC = _nxm(120, "ct_nw_src", 32, "ipv4", "who opened the IPv4 connection", "ipv4", "tracked")
 CT_NW_DST = _nxm(121, "ct_nw_dst", 32, "ipv4", "whom the IPv4 connection was opened to", "ipv4", "tracked")
@@ -115,16 +116,15 @@ CT_TP_DST = _nxm(125, "ct_tp_dst", 16, "number", "the connection's destination p
 # Register parts. All are 0 when a packet enters the bridge.
 VLAN = _part(0, 0, 11, "vlan", "the network's VLAN; frames travel the pipeline untagged")
 SCOPE = _part(0, 12, 23, "scope", "number of the network's address scope; 0 is the default scope")
-STAGE = _part(0, 24, 24, "stage", "whose zone judges: 0 the vNIC it leaves, 1 the vNIC it arrives at", "stage")
-REPLY = _part(0, 25, 25, "reply", "1: the packet goes against the direction of its connection")
-TUPLE = _part(0, 26, 26, "tuple", "where a service is read: 0 the packet, 1 its connection's first tuple", "tuple")
-FROM_UPLINK = _part(0, 27, 27, "from_uplink", "1: the packet came in by an uplink")
-CONTROL = _part(0, 28, 28, "control", "1: a source (::, 0.0.0.0, fe80) that may speak ND, MLD and DHCP only")
-FORWARD = _part(0, 29, 29, "forward", "no conntrack: 1: not denied yet as an opening packet")
-BACKWARD = _part(0, 30, 30, "backward", "no conntrack: 1: not denied yet as a reply")
-OK_FORWARD = _part(7, 16, 16, "ok_forward", "this side allows it as an opening packet")
-OK_BACKWARD = _part(7, 17, 17, "ok_backward", "this side allows it as a reply")
-ZONE = _part(1, 0, 15, "zone", "conntrack zone of the vNIC that judges; it is also the vNIC's number")
+LEAVES = _part(0, 24, 24, "leaves", "1: the vNIC that it comes from is firewalled here, and judges it")
+ARRIVES = _part(0, 25, 25, "arrives", "1: the vNIC that it goes to is firewalled here, and judges it")
+REPLY = _part(0, 26, 26, "reply", "1: the packet goes against the direction of its connection")
+TUPLE = _part(0, 27, 27, "tuple", "where a service is read: 0 the packet, 1 its connection's first tuple", "tuple")
+SERVES = _part(0, 28, 28, "serves", "1: it may answer DHCP clients, advertise routes and query listeners")
+CONTROL = _part(0, 29, 29, "control", "1: a source (::, 0.0.0.0, fe80) that may speak ND, MLD and DHCP only")
+OK_FORWARD = _part(0, 30, 30, "ok_forward", "no conntrack: allowed as an opening packet")
+OK_BACKWARD = _part(0, 31, 31, "ok_backward", "no conntrack: allowed as a reply")
+ZONE = _part(1, 0, 15, "zone", "conntrack zone that the packet visits")
 OUT_PORT = _part(1, 16, 31, "out_port", "port of the vNIC that the packet arrives at")
 SRC_ID = _part(2, 0, 31, "src_id", "identity of the packet's source address", "hex")
 DST_ID = _part(3, 0, 31, "dst_id", "identity of the packet's destination address", "hex")
@@ -133,12 +133,30 @@ TO_ID = _part(5, 0, 31, "to_id", "identity of the side that the connection was o
 UPLINK_IN = _part(6, 0, 15, "uplink_in", "uplink the packet came in by (its first member's port)")
 UPLINK_OUT = _part(6, 16, 31, "uplink_out", "uplink the packet leaves by; 0: not known")
 BLOCK = _part(7, 0, 15, "block", "which block of a network's vNICs gets its copies of a flooded packet")
+PAYER = _part(7, 16, 31, "payer", "number of the vNIC whose limits it counts against: its sender, else its receiver")
+SRC_VNIC = _part(8, 0, 15, "src_vnic", "number (own conntrack zone) of the vNIC it comes from; 0: an uplink")
+DST_VNIC = _part(8, 16, 31, "dst_vnic", "number (own conntrack zone) of the vNIC it goes to; 0: an uplink")
+WHY = _part(9, 0, 31, "why", "what the controller is told: the number of the reason", "hex")
+WHY_KIND = _part(10, 0, 7, "why_kind", "what the controller is told: the kind of the reason, as in cookies")
+WHY_SIDE = _part(10, 8, 8, "why_side", "what the controller is told: 0 egress, 1 ingress")
+AUDIT = _part(10, 16, 23, "audit", "which policy in audit is asked, from 1, in the order in which they are walked")
+FRESH = _part(10, 9, 9, "fresh", "1: the first packet of its connection")
+HELPED_EGRESS = _part(10, 10, 10, "helped_egress", "1: the egress side allows it with a helper, or has no say")
+HELPED_INGRESS = _part(10, 11, 11, "helped_ingress", "1: the ingress side allows it with a helper, or has no say")
+AN_END = _part(10, 13, 13, "an_end", "1: the vNIC it comes from is an end of the connection that it is related to")
+EXPECTED = _part(10, 12, 12, "expected", "1: of a connection that a helper expected")
+RULE = _part(11, 0, 31, "rule", "number of the rule that allows it, if that has services with a helper", "hex")
 
 FIELDS: dict[str, Field] = {value.name: value for value in list(vars().values()) if isinstance(value, Field)}
 
 # ct_state bits: ovs-fields(7).
 CT_NEW, CT_EST, CT_REL, CT_RPL, CT_INV, CT_TRK = 1, 2, 4, 8, 16, 32
 CT_FLAGS = {"new": CT_NEW, "est": CT_EST, "rel": CT_REL, "rpl": CT_RPL, "inv": CT_INV, "trk": CT_TRK}
+
+# Bits of a connection's ct_mark. `MARK_OURS` is in every one: conntrack calls a connection new until it has been
+# answered, and the mark tells its first packet from the others. `MARK_OPENER`: the vNIC whose zone it is opened it. A
+# connection that a helper expected has the mark of the one over which it was agreed on.
+MARK_OURS, MARK_OPENER = 1, 2
 
 # Ethernet types and the no-tag and any-tag values of VLAN_VID.
 IPV4_TYPE, ARP_TYPE, IPV6_TYPE = 0x0800, 0x0806, 0x86DD

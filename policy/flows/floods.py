@@ -6,7 +6,6 @@ has one flow for each set of such CIDRs that a flooded destination can have (mos
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from policy.flows import fields as f
@@ -17,34 +16,36 @@ from policy.flows.vnics import zone_of
 from topology.ports import VnicPort
 
 # vNICs of a block share a flow, so a port that comes or goes rewrites one flow of a sixteenth of the network's vNICs
-# here. A vNIC's block follows from its zone alone. A copy takes 88 bytes of the 64 KiB that a flow's actions may have:
+# here. A copy takes 88 bytes of the 64 KiB that a flow's actions may have:
 # 16 blocks hold some 11,000 vNICs of one network on one bridge.
 BLOCKS = 16
 
 
-def flood_flows(ports: Iterable[VnicPort], identities: Identities) -> Iterator[Flow]:
-    """The flows that copy flooded packets to firewalled vNICs."""
-    networks: dict[int, dict[int, list[VnicPort]]] = defaultdict(lambda: defaultdict(list))
-    for port in sorted(ports, key=zone_of):
-        networks[port.vlan][zone_of(port) % BLOCKS].append(port)
-    for vlan, blocks in sorted(networks.items()):
-        mark = cookie(Kind.NETWORK, vlan)
-        actions: list[Action] = []
-        for block in sorted(blocks):
-            actions += [Load(f.BLOCK, block), Resubmit("COPIES")]
-        yield flow("FLOOD", 100, match(exact(f.VLAN, vlan)), (*actions, Resubmit("UPLINKS")), mark)
-        for block, members in sorted(blocks.items()):
-            yield from _copies(vlan, block, members, identities, mark)
+def block_of(port: VnicPort) -> int:
+    """The block of a vNIC; it follows from the vNIC's zone alone."""
+    return zone_of(port) % BLOCKS
 
 
-def _copies(vlan: int, block: int, ports: list[VnicPort], identities: Identities, mark: int) -> Iterator[Flow]:
+def network_flow(vlan: int, blocks: Iterable[int]) -> Flow:
+    """The flow that sends flooded packets of a network to its blocks, and out by the uplinks."""
+    actions: list[Action] = []
+    for block in sorted(blocks):
+        actions += [Load(f.BLOCK, block), Resubmit("COPIES")]
+    # What follows is nobody's copy any more.
+    outward = (Load(f.ARRIVES, 0), Load(f.DST_VNIC, 0), Resubmit("OUTWARD"))
+    return flow("FLOOD", 100, match(exact(f.VLAN, vlan)), (*actions, *outward), cookie(Kind.NETWORK, vlan))
+
+
+def copy_flows(vlan: int, block: int, ports: Iterable[VnicPort], identities: Identities) -> Iterator[Flow]:
+    """The flows that copy flooded packets to the firewalled vNICs of one block of a network; there is at least one."""
+    ports = sorted(ports, key=zone_of)
     scope = ports[0].vnic.scope
     for shared in sorted(identities.flooded[scope], key=identities.number):
         actions: list[Action] = []
         for port in ports:
             own = identities.of_vnic[port.vnic.id] | shared
             actions += [
-                Load(f.ZONE, zone_of(port)),
+                Load(f.DST_VNIC, zone_of(port)),
                 Load(f.OUT_PORT, port.ofport),
                 Load(f.DST_ID, identities.number(own)),
                 Resubmit("ARRIVE"),
@@ -56,14 +57,5 @@ def _copies(vlan: int, block: int, ports: list[VnicPort], identities: Identities
             100,
             match(exact(f.VLAN, vlan), exact(f.BLOCK, block), exact(f.DST_ID, identities.number(shared))),
             actions,
-            mark,
+            cookie(Kind.NETWORK, vlan),
         )
-
-
-def flood_identities(ports: Iterable[VnicPort], identities: Identities) -> set[int]:
-    """The identities under which vNICs receive flooded packets."""
-    return {
-        identities.number(identities.of_vnic[port.vnic.id] | shared)
-        for port in ports
-        for shared in identities.flooded[port.vnic.scope]
-    }

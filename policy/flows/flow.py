@@ -78,7 +78,27 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Remember the connection in the zone that `fields.ZONE` holds."""
+    """Remember the connection in the zone that `fields.ZONE` holds, with this mark (`fields.MARK_OURS` and others).
+
+    ``helper``: one of `policy.model.HELPERS`, which from now on listens to what the two ends say; or None.
+    """
+
+    mark: int
+    helper: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Drop the packet if the meter's rate is exceeded. Stands first in a flow (an OpenFlow meter instruction)."""
+
+    meter: int
+
+
+@dataclass(frozen=True, slots=True)
+class Punt:
+    """A copy of the packet to the controller, if the meter's rate allows it. It is whole: OVS cuts off nothing."""
+
+    meter: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +156,8 @@ class Learn:
 
 
 Action = (
-    Load | Move | Push | Pop | Resubmit | Track | Commit | Output | OutputTo | OutputBond | PushVlan | PopVlan
-    | Conjunction | Learn
+    Load | Move | Push | Pop | Resubmit | Track | Commit | Limit | Punt | Output | OutputTo | OutputBond | PushVlan
+    | PopVlan | Conjunction | Learn
 )  # fmt: skip
 
 
@@ -162,6 +182,14 @@ class Flow:
     @property
     def key(self) -> Key:
         return Key(self.table.number, self.priority, self.match)
+
+
+def refuses(flow: Flow) -> bool:
+    """True if a packet ends at this flow: nothing sends it on, though somebody may be told."""
+    return all(
+        isinstance(action, Load | Punt) or (isinstance(action, Resubmit) and action.table in ("TELL", "TELL_ONCE"))
+        for action in flow.actions
+    )
 
 
 def exact(field: Field, value: int) -> Condition:
@@ -257,27 +285,52 @@ def flow(table: str, priority: int, tests: Match, actions: Iterable[Action], coo
     return result
 
 
+# What other tests may need beside them.
+_NEEDED = frozenset(want.field for wants in _PREREQUISITES.values() for want in wants)
+# The shapes of matches that have been found right: a table, its tests with their masks, and the values that count for
+# others. There are few; a flow of a known shape is checked in a moment.
+_RIGHT: set[tuple[object, ...]] = set()
+_MOST_SHAPES = 10_000
+
+
 def check(candidate: Flow) -> None:
     """Raises ``FlowError`` if the table did not declare a match, a jump or a conntrack visit of this flow."""
     table = candidate.table
-    where = f"table {table.name}, priority {candidate.priority}"
     if not 0 <= candidate.priority <= 0xFFFF:
-        raise FlowError(f"{where}: priorities have 16 bits")
+        raise FlowError(f"{_where(candidate)}: priorities have 16 bits")
+    shape = (
+        table.number,
+        *((test.field, test.mask, test.value if test.field in _NEEDED else None) for test in candidate.match),
+    )
+    if shape not in _RIGHT:
+        _check_match(candidate)
+        if len(_RIGHT) < _MOST_SHAPES:
+            _RIGHT.add(shape)
+    if any(isinstance(action, Limit) for action in candidate.actions[1:]):
+        raise FlowError(f"{_where(candidate)}: a limit stands first")
+    for action in candidate.actions:
+        if isinstance(action, Resubmit):
+            if action.table not in table.jumps:
+                raise FlowError(f"{_where(candidate)}: does not declare a jump to {action.table}")
+            if TABLES[action.table].number <= table.number:
+                raise FlowError(f"{_where(candidate)}: jumps backwards to {action.table}")
+        elif isinstance(action, Track) and action.table not in table.tracks:
+            raise FlowError(f"{_where(candidate)}: does not declare conntrack on to {action.table}")
+        elif isinstance(action, Load) and not 0 <= action.value <= action.field.full:
+            raise FlowError(f"{_where(candidate)}: {action.value:#x} does not fit {action.field.name}")
+
+
+def _where(candidate: Flow) -> str:
+    return f"table {candidate.table.name}, priority {candidate.priority}"
+
+
+def _check_match(candidate: Flow) -> None:
+    where = _where(candidate)
     for test in candidate.match:
-        if test.field.name not in table.matches:
+        if test.field.name not in candidate.table.matches:
             raise FlowError(f"{where}: does not declare a match on {test.field.name}")
         if test.mask != test.field.full and not test.field.maskable:
             raise FlowError(f"{where}: {test.field.name} cannot be masked")
         for needed in test.field.prerequisites:
             if not any(_implies(test, want) for want in _PREREQUISITES[needed] for test in candidate.match):
                 raise FlowError(f"{where}: a match on {test.field.name} needs one on {needed} beside it")
-    for action in candidate.actions:
-        if isinstance(action, Resubmit):
-            if action.table not in table.jumps:
-                raise FlowError(f"{where}: does not declare a jump to {action.table}")
-            if TABLES[action.table].number <= table.number:
-                raise FlowError(f"{where}: jumps backwards to {action.table}")
-        elif isinstance(action, Track) and action.table not in table.tracks:
-            raise FlowError(f"{where}: does not declare conntrack on to {action.table}")
-        elif isinstance(action, Load) and not 0 <= action.value <= action.field.full:
-            raise FlowError(f"{where}: {action.value:#x} does not fit {action.field.name}")

@@ -15,7 +15,7 @@ class Packet:
 
     The names are those of `policy.flows.fields`. The last few are not matched by any flow, but conntrack reads them:
     ``inner`` is the packet that an ICMP error quotes, ``whole`` the packet that this one is a fragment of, once all
-    fragments are there.
+    fragments are there, ``announces`` the address and port at which an FTP control message says its sender listens.
     """
 
     eth_src: int = 0
@@ -48,9 +48,10 @@ class Packet:
     icmp_id: int = 0
     inner: Packet | None = None
     whole: Packet | None = None
+    announces: tuple[int, int] | None = None
 
 
-UNMATCHED = ("tcp_flags", "icmp_id", "inner", "whole")
+UNMATCHED = ("tcp_flags", "icmp_id", "inner", "whole", "announces")
 HEADERS: tuple[str, ...] = tuple(field.name for field in fields(Packet) if field.name not in UNMATCHED)
 
 

@@ -24,7 +24,9 @@ def place(order: Sequence[int], held: Mapping[int, int]) -> dict[int, int]:
     """
     if len(order) > HIGHEST - LOWEST + 1:
         raise TooManyRules(f"{len(order)} rules in one tier; a table holds {HIGHEST - LOWEST + 1}")
-    keep = _longest_falling([(index, held[number]) for index, number in enumerate(order) if number in held])
+    pairs = [(index, held[number]) for index, number in enumerate(order) if number in held]
+    # Mostly nothing was moved, and all can stay.
+    keep = pairs if _fall(pairs) else _longest_falling(pairs)
     result: list[int] = []
     above = HIGHEST + 1
     start = 0
@@ -46,6 +48,16 @@ def place(order: Sequence[int], held: Mapping[int, int]) -> dict[int, int]:
 def _evenly(order: Sequence[int]) -> dict[int, int]:
     step = (HIGHEST - LOWEST + 1) / (len(order) + 1)
     return {number: HIGHEST - int(step * (index + 1)) for index, number in enumerate(order)}
+
+
+def _fall(pairs: Sequence[tuple[int, int]]) -> bool:
+    """True if all priorities are allowed and fall strictly."""
+    above = HIGHEST + 1
+    for _, priority in pairs:
+        if not LOWEST <= priority < above:
+            return False
+        above = priority
+    return True
 
 
 def _longest_falling(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -16,15 +16,12 @@ from policy.flows.flow import (
     IPV4,
     IPV6,
     Action,
-    Commit,
     Condition,
     Flow,
     Learn,
     Load,
     Move,
     OutputTo,
-    Pop,
-    Push,
     Resubmit,
     Track,
     ct_state,
@@ -35,10 +32,14 @@ from policy.flows.flow import (
     prefix_conditions,
 )
 from policy.flows.identity import FLOODED
-from policy.flows.rules import next_table
+from policy.flows.related import related_flows
+from policy.flows.rules import ALLOWED, HELPED, next_table
 from policy.flows.services import TRACKED
-from policy.flows.tables import tier_table
+from policy.flows.tables import audits_table, tier_table
+from policy.flows.telling import drop, drop_of_stranger, first_packets, tell, tell_once
 from policy.model import ICMP, ICMPV6, UDP, Builtins, Side, Tier
+from topology.inventory import DHCP_SERVER, ROUTER
+from topology.zones import FIRST_SHARED_ZONE
 
 PIPE = cookie(Kind.PIPELINE)
 # A MAC is forgotten this long after the last packet from it (OVS's own mac-aging-time), and a flood of forged source
@@ -63,10 +64,8 @@ LINK_MULTICAST = IPv6Network("ff02::/16")
 
 LEARN = Learn("LEARNED", cookie(Kind.LEARNED), LEARN_SECONDS, LEARN_LIMIT)
 LOOK_UP: tuple[Action, ...] = (Resubmit("SRC_ID"), Resubmit("DST_ID"))
-
-
-def _drop(table: str, priority: int, tests: tuple[Condition, ...], why: Drop) -> Flow:
-    return flow(table, priority, tests, (), cookie(Kind.DROP, why))
+# A packet for a vNIC's own address, or for many.
+ADDRESSED: tuple[Action, ...] = (Load(f.ARRIVES, 1), Resubmit("TRACK"))
 
 
 def _builtin(table: str, priority: int, tests: tuple[Condition, ...], target: str, why: Builtin) -> Flow:
@@ -81,38 +80,66 @@ def _udp(family: int, source: int, destination: int) -> tuple[Condition, ...]:
     return (FAMILY[family], exact(f.IP_PROTO, UDP), exact(f.UDP_SRC, source), exact(f.UDP_DST, destination))
 
 
+def role_flows(roles: frozenset[str], vnic: int) -> Iterator[Flow]:
+    """What a vNIC may do by its roles: answer DHCP clients; advertise routes, and be asked for them."""
+    sender, receiver = exact(f.SRC_VNIC, vnic), exact(f.DST_VNIC, vnic)
+    granted = (Load(f.SERVES, 1), Resubmit("SWITCH"))
+    if DHCP_SERVER in roles:
+        mark = cookie(Kind.BUILTIN, Builtin.DHCP_SERVER)
+        for family, (client, server) in DHCP.items():
+            yield flow("LEAVE", 320, match(sender, _udp(family, server, client)), granted, mark)
+    if ROUTER in roles:
+        mark = cookie(Kind.BUILTIN, Builtin.ROUTER)
+        yield flow("LEAVE", 320, match(sender, _icmp6(ROUTER_ADVERTISEMENT)), granted, mark)
+        asked = match(receiver, _icmp6(ROUTER_SOLICITATION))
+        yield flow("ARRIVE", 320, asked, (Resubmit("ON_LINK"),), mark)
+
+
 # DHCP ports (client, server) of each family: RFC 2131, RFC 8415.
 DHCP = {4: (68, 67), 6: (546, 547)}
 
 
-def fixed_flows(builtins: Builtins) -> Iterator[Flow]:
-    """All fixed flows."""
+def fixed_flows(builtins: Builtins, *, audit: bool = False) -> Iterator[Flow]:
+    """All fixed flows. ``audit``: what no rule decides is told and allowed, not denied."""
     yield from _misses()
     yield from _guard()
     yield from _leave(builtins)
     yield from _neighbour_discovery()
+    yield from _track()
     yield from _judge()
+    yield from related_flows()
     yield from _allowed()
     yield from _switch()
     yield from _arrive(builtins)
+    yield from _defaults(audit)
 
 
 def _misses() -> Iterator[Flow]:
-    yield _drop("CLASSIFY", 0, (), Drop.UNKNOWN_PORT_OR_MAC)
-    yield _drop("GUARD", 0, (), Drop.SPOOFED_SOURCE)
+    yield drop_of_stranger("CLASSIFY", 0, (), Drop.UNKNOWN_PORT_OR_MAC)
+    yield drop("GUARD", 0, (), Drop.SPOOFED_SOURCE)
     yield flow("UPLINK", 0, (), (LEARN, Resubmit("SWITCH")), PIPE)
     for family in (IPV4, IPV6):
         yield flow("UPLINK", 100, match(family), (LEARN, *LOOK_UP, Resubmit("SWITCH")), PIPE)
     for side in Side:
         for tier in Tier:
             yield flow(tier_table(side, tier), 0, (), (Resubmit(next_table(side, tier)),), PIPE)
-        yield flow(f"{side.name}_DEFAULT", 0, (), (), cookie(Kind.DEFAULT, side is Side.INGRESS))
-    yield _drop("ARRIVE", 0, (), Drop.NOT_ADDRESSED_HERE)
-    yield _drop("ND", 0, (), Drop.FOREIGN_LINK_LAYER_ADDRESS)
-    yield _drop("ND_TARGET", 0, (), Drop.FOREIGN_ND_TARGET)
-    yield _drop("PAIR", 0, (), Drop.NO_PASSAGE)
-    yield _drop("ON_LINK", 0, (), Drop.ROUTED_DISCOVERY)
+    yield drop("ARRIVE", 0, (), Drop.NOT_ADDRESSED_HERE)
+    yield drop("ND", 0, (), Drop.FOREIGN_LINK_LAYER_ADDRESS)
+    yield drop("ND_TARGET", 0, (), Drop.FOREIGN_ND_TARGET)
+    yield drop("PAIR", 0, (), Drop.NO_PASSAGE)
+    yield drop("ON_LINK", 0, (), Drop.ROUTED_DISCOVERY)
     yield flow("DELIVER", 0, (), (OutputTo(f.OUT_PORT),), PIPE)
+
+
+def _defaults(audit: bool) -> Iterator[Flow]:
+    """No rule of any tier has decided: deny, unless the operator is only looking."""
+    yield first_packets()
+    for side in Side:
+        number = int(side is Side.INGRESS)
+        actions = tell(Kind.DEFAULT, number, side)
+        if audit:
+            actions = (*tell_once(Kind.DEFAULT, number, side), Resubmit(ALLOWED[side]))
+        yield flow(f"{side.name}_DEFAULT", 0, (), actions, cookie(Kind.DEFAULT, number))
 
 
 def scope_flows(vlan: int, scope: int) -> Iterator[Flow]:
@@ -135,7 +162,7 @@ def _leave(builtins: Builtins) -> Iterator[Flow]:
             "LEAVE", 300, match(_icmp6(kind)), (Resubmit("ND"),), cookie(Kind.BUILTIN, Builtin.NEIGHBOUR_DISCOVERY)
         )
     for kind in (ROUTER_ADVERTISEMENT, REDIRECT):
-        yield _drop("LEAVE", 300, match(_icmp6(kind)), Drop.ROUTER_ADVERTISEMENT)
+        yield drop("LEAVE", 300, match(_icmp6(kind)), Drop.ROUTER_ADVERTISEMENT)
     # These go to the link's own multicast groups, so that nobody far away can be told anything by them.
     on_link = prefix_conditions(LINK_MULTICAST, source=False)
     if builtins.router_discovery:
@@ -146,14 +173,14 @@ def _leave(builtins: Builtins) -> Iterator[Flow]:
         for kind in reports:
             yield _builtin("LEAVE", 310, match(_icmp6(kind), on_link), "SWITCH", Builtin.MULTICAST_LISTENER)
     for kind in (ROUTER_SOLICITATION, LISTENER_QUERY, *reports):
-        yield _drop("LEAVE", 300, match(_icmp6(kind)), Drop.NO_PASSAGE)
+        yield drop("LEAVE", 300, match(_icmp6(kind)), Drop.NO_PASSAGE)
     for family, (client, server) in DHCP.items():
         if builtins.dhcp_client:
             yield _builtin("LEAVE", 300, match(_udp(family, client, server)), "SWITCH", Builtin.DHCP_CLIENT)
-        yield _drop("LEAVE", 300, match(_udp(family, server, client)), Drop.DHCP_SERVER)
-    yield _drop("LEAVE", 200, match(exact(f.CONTROL, 1)), Drop.CONTROL_SOURCE)
+        yield drop("LEAVE", 300, match(_udp(family, server, client)), Drop.DHCP_SERVER)
+    yield drop("LEAVE", 200, match(exact(f.CONTROL, 1)), Drop.CONTROL_SOURCE)
     for test in (IPV4, IPV6):
-        yield flow("LEAVE", 100, match(test), (*LOOK_UP, Track("RELATED")), PIPE)
+        yield flow("LEAVE", 100, match(test), (*LOOK_UP, Load(f.LEAVES, 1), Resubmit("SWITCH")), PIPE)
 
 
 def _neighbour_discovery() -> Iterator[Flow]:
@@ -163,7 +190,7 @@ def _neighbour_discovery() -> Iterator[Flow]:
     detects = match(solicits, exact(f.IPV6_SRC, 0), exact(f.ND_SLL, 0))
     yield flow("ND", 120, detects, (Resubmit("ND_TARGET"),), PIPE)
     # RFC 4861, 4.3: a solicitation from nobody carries no link-layer option.
-    yield _drop("ND", 110, match(solicits, exact(f.IPV6_SRC, 0)), Drop.FOREIGN_LINK_LAYER_ADDRESS)
+    yield drop("ND", 110, match(solicits, exact(f.IPV6_SRC, 0)), Drop.FOREIGN_LINK_LAYER_ADDRESS)
     # Where the options contradict each other the switch sees none of them, and target ::.
     for prefix in NEIGHBOURS:
         target = Condition(f.ND_TARGET, int(prefix.network_address), int(prefix.netmask))
@@ -174,42 +201,19 @@ def _neighbour_discovery() -> Iterator[Flow]:
 
 def _judge() -> Iterator[Flow]:
     yield flow("RELATED", 0, (), (Resubmit("JUDGE"),), PIPE)
-    # An ICMP error is dressed as the packet of the connection that travels the same way, and judged like that one.
-    families = (
-        (IPV4, f.IPV4_SRC, f.IPV4_DST, f.CT_NW_SRC, f.CT_NW_DST, 32),
-        (IPV6, f.IPV6_SRC, f.IPV6_DST, f.CT_IPV6_SRC, f.CT_IPV6_DST, 128),
-    )
-    for family, source, destination, opener, opened, bits in families:
-        for flags, first, second in (("+rel-rpl+trk-inv", opener, opened), ("+rel+rpl+trk-inv", opened, opener)):
-            yield flow(
-                "RELATED",
-                100,
-                match(family, ct_state(flags)),
-                (
-                    Push(source),
-                    Push(destination),
-                    Move(first, source, bits),
-                    Move(second, destination, bits),
-                    Load(f.SRC_ID, 0),
-                    Load(f.DST_ID, 0),
-                    *LOOK_UP,
-                    Pop(destination),
-                    Pop(source),
-                    Resubmit("JUDGE"),
-                ),
-                cookie(Kind.BUILTIN, Builtin.RELATED_ERRORS),
-            )
     ahead = (Move(f.SRC_ID, f.FROM_ID, 32), Move(f.DST_ID, f.TO_ID, 32))
     against = (Move(f.DST_ID, f.FROM_ID, 32), Move(f.SRC_ID, f.TO_ID, 32))
-    own, first_tuple = Load(f.TUPLE, 0), Load(f.TUPLE, 1)
+    own, first_tuple, fresh = Load(f.TUPLE, 0), Load(f.TUPLE, 1), Load(f.FRESH, 1)
     side = Resubmit("SIDE")
-    for state, actions in (
-        ("+new+trk-inv", (own, Load(f.REPLY, 0), *ahead, side)),
-        ("-new-rpl+trk-inv", (first_tuple, Load(f.REPLY, 0), *ahead, side)),
-        ("-new+rpl+trk-inv", (first_tuple, Load(f.REPLY, 1), *against, side)),
+    forgotten = exact(f.CT_MARK, 0)
+    for priority, tests, actions in (
+        (105, match(ct_state("+new+trk-inv"), forgotten), (own, Load(f.REPLY, 0), fresh, *ahead, side)),
+        (100, match(ct_state("+new+trk-inv")), (own, Load(f.REPLY, 0), *ahead, side)),
+        (100, match(ct_state("-new-rpl+trk-inv")), (first_tuple, Load(f.REPLY, 0), *ahead, side)),
+        (100, match(ct_state("-new+rpl+trk-inv")), (first_tuple, Load(f.REPLY, 1), *against, side)),
     ):
-        yield flow("JUDGE", 100, match(ct_state(state)), actions, PIPE)
-    yield from _judge_fragments((first_tuple, Load(f.REPLY, 0), *ahead, side))
+        yield flow("JUDGE", priority, tests, actions, PIPE)
+    yield from _judge_fragments(forgotten, fresh, (first_tuple, Load(f.REPLY, 0), *ahead, side))
     invalid = ct_state("+inv+trk")
     refused = (
         (IPV4, [protocol for protocol in TRACKED if protocol != ICMPV6]),
@@ -217,48 +221,78 @@ def _judge() -> Iterator[Flow]:
     )
     for family, protocols in refused:
         for protocol in protocols:
-            yield _drop("JUDGE", 100, match(invalid, family, exact(f.IP_PROTO, protocol)), Drop.INVALID)
-    as_opening = (own, Load(f.REPLY, 0), *ahead, Load(f.OK_FORWARD, 0), Load(f.OK_BACKWARD, 0), side)
+            yield drop("JUDGE", 100, match(invalid, family, exact(f.IP_PROTO, protocol)), Drop.INVALID)
+    as_opening = (own, Load(f.REPLY, 0), *ahead, side)
     as_reply = (Load(f.REPLY, 1), *against, side)
     yield flow("JUDGE", 90, match(invalid), (*as_opening, *as_reply, Resubmit("PAIR")), PIPE)
-    for stage, reply, where in ((0, 0, Side.EGRESS), (1, 1, Side.EGRESS), (0, 1, Side.INGRESS), (1, 0, Side.INGRESS)):
-        yield flow(
-            "SIDE",
-            100,
-            match(exact(f.STAGE, stage), exact(f.REPLY, reply)),
-            (Resubmit(tier_table(where, Tier.EMERGENCY)),),
-            PIPE,
-        )
+    yield from _sides()
 
 
-def _judge_fragments(as_opening: tuple[Action, ...]) -> Iterator[Flow]:
+def _sides() -> Iterator[Flow]:
+    """Who judges: the opener's egress policy, then the other's ingress policy, of those vNICs that are here.
+
+    A side that is not here has nothing against a helper.
+    """
+    here, away = 1, 0
+    for leaves, arrives, reply, first in (
+        (here, here, None, Side.EGRESS),
+        (here, away, 0, Side.EGRESS),
+        (here, away, 1, Side.INGRESS),
+        (away, here, 0, Side.INGRESS),
+        (away, here, 1, Side.EGRESS),
+    ):
+        tests = [exact(f.LEAVES, leaves), exact(f.ARRIVES, arrives)]
+        absent: tuple[Action, ...] = ()
+        if reply is not None:
+            tests.append(exact(f.REPLY, reply))
+            absent = (Load(HELPED[Side.INGRESS if first is Side.EGRESS else Side.EGRESS], 1),)
+        yield flow("SIDE", 100, match(tests), (*absent, *_asks(first)), PIPE)
+    both = match(exact(f.LEAVES, here), exact(f.ARRIVES, here))
+    yield flow("OTHER_SIDE", 100, both, _asks(Side.INGRESS), PIPE)
+    yield flow("OTHER_SIDE", 0, (), (Resubmit("ALLOWED"),), PIPE)
+
+
+def _asks(side: Side) -> tuple[Action, ...]:
+    """First the policies in audit, which only tell, then those that decide."""
+    return (Resubmit(audits_table(side)), Resubmit(tier_table(side, Tier.EMERGENCY)))
+
+
+def _judge_fragments(forgotten: Condition, fresh: Action, as_opening: tuple[Action, ...]) -> Iterator[Flow]:
     """Fragments show no ports (ovs-ofctl(8), set-frags: "normal"), but conntrack has seen the whole."""
     for family in (IPV4, IPV6):
-        yield flow("JUDGE", 110, match(family, ct_state("+new+trk-inv"), FRAGMENT), as_opening, PIPE)
+        new = (family, ct_state("+new+trk-inv"), FRAGMENT)
+        yield flow("JUDGE", 115, match(new, forgotten), (fresh, *as_opening), PIPE)
+        yield flow("JUDGE", 110, match(new), as_opening, PIPE)
     for version, (client, server) in DHCP.items():
-        serves = (FAMILY[version], FRAGMENT, exact(f.STAGE, 0), exact(f.CT_NW_PROTO, UDP))
+        serves = (FAMILY[version], FRAGMENT, exact(f.LEAVES, 1), exact(f.CT_NW_PROTO, UDP))
         for flags, opener, opened in (("-rpl+trk-inv", server, client), ("+rpl+trk-inv", client, server)):
             tests = match(serves, ct_state(flags), exact(f.CT_TP_SRC, opener), exact(f.CT_TP_DST, opened))
-            yield _drop("JUDGE", 120, tests, Drop.DHCP_SERVER)
+            yield drop("JUDGE", 120, tests, Drop.DHCP_SERVER)
 
 
 def _allowed() -> Iterator[Flow]:
-    for stage, target in ((0, "SWITCH"), (1, "DELIVER")):
-        at = exact(f.STAGE, stage)
-        for family in (IPV4, IPV6):
-            new = match(family, ct_state("+new+trk-inv"), at)
-            yield flow("ALLOWED", 100, new, (Commit(), Resubmit(target)), PIPE)
-        yield flow("ALLOWED", 90, match(ct_state("+trk-inv"), at), (Resubmit(target),), PIPE)
+    yield flow("ALLOWED", 100, match(ct_state("+trk-inv"), exact(f.FRESH, 1)), (Resubmit("OPENS"),), PIPE)
+    yield flow("ALLOWED", 90, match(ct_state("+trk-inv")), (Resubmit("OUT"),), PIPE)
     invalid = ct_state("+inv+trk")
     yield flow("ALLOWED", 100, match(invalid, exact(f.REPLY, 0)), (Load(f.OK_FORWARD, 1),), PIPE)
     yield flow("ALLOWED", 100, match(invalid, exact(f.REPLY, 1)), (Load(f.OK_BACKWARD, 1),), PIPE)
-    # Whoever leaves may be either; whoever arrives must be what the other side allowed.
-    agree = (Move(f.OK_FORWARD, f.FORWARD, 1), Move(f.OK_BACKWARD, f.BACKWARD, 1), Resubmit("SWITCH"))
-    leaving, arriving = exact(f.STAGE, 0), exact(f.STAGE, 1)
-    for ok, carried in ((f.OK_FORWARD, f.FORWARD), (f.OK_BACKWARD, f.BACKWARD)):
-        priority = 100 if ok is f.OK_FORWARD else 90
-        yield flow("PAIR", priority, match(leaving, exact(ok, 1)), agree, PIPE)
-        yield flow("PAIR", priority, match(arriving, exact(ok, 1), exact(carried, 1)), (Resubmit("DELIVER"),), PIPE)
+    for priority, agreed in ((100, f.OK_FORWARD), (90, f.OK_BACKWARD)):
+        yield flow("PAIR", priority, match(exact(agreed, 1)), (Resubmit("OUT"),), PIPE)
+    yield flow("OUT", 100, match(exact(f.ARRIVES, 1)), (Resubmit("DELIVER"),), PIPE)
+    yield flow("OUT", 0, (), (Resubmit("UNICAST"),), PIPE)
+
+
+def _track() -> Iterator[Flow]:
+    """One visit to conntrack. Two vNICs of this bridge meet in the zone of their network (see `topology.zones`)."""
+    leaves, arrives, away = exact(f.LEAVES, 1), exact(f.ARRIVES, 1), exact(f.LEAVES, 0)
+    visit = Track("RELATED")
+    shared = (Load(f.ZONE, FIRST_SHARED_ZONE), Move(f.VLAN, f.ZONE, 12), visit)
+    sender = (Move(f.SRC_VNIC, f.ZONE, 16), visit)
+    receiver = (Move(f.DST_VNIC, f.ZONE, 16), Move(f.DST_VNIC, f.PAYER, 16), visit)
+    for family in (IPV4, IPV6):
+        yield flow("TRACK", 100, match(family, leaves, arrives), shared, PIPE)
+        yield flow("TRACK", 100, match(family, leaves, exact(f.ARRIVES, 0)), sender, PIPE)
+        yield flow("TRACK", 100, match(family, away, arrives), receiver, PIPE)
 
 
 def _switch() -> Iterator[Flow]:
@@ -267,15 +301,17 @@ def _switch() -> Iterator[Flow]:
     for prefix in FLOODED:
         yield flow("SWITCH", 90, match(MULTICAST, prefix_conditions(prefix, source=False)), flood, PIPE)
     # What else is for many (other protocols; unicast addresses in broadcast frames) is no vNIC's business.
-    yield flow("SWITCH", 80, match(MULTICAST), (Resubmit("UPLINKS"),), PIPE)
-    yield flow("SWITCH", 0, (), (Resubmit("LEARNED"), Resubmit("UNICAST")), PIPE)
-    yield flow("FLOOD", 0, (), (Resubmit("UPLINKS"),), PIPE)
+    yield flow("SWITCH", 80, match(MULTICAST), (Resubmit("OUTWARD"),), PIPE)
+    yield flow("SWITCH", 0, (), (Resubmit("LEARNED"), Resubmit("OUTWARD")), PIPE)
+    yield flow("FLOOD", 0, (), (Resubmit("OUTWARD"),), PIPE)
+    yield flow("OUTWARD", 100, match(exact(f.LEAVES, 1)), (Resubmit("TRACK"),), PIPE)
+    yield flow("OUTWARD", 0, (), (Resubmit("UNICAST"),), PIPE)
     yield flow("UNICAST", 100, match(exact(f.UPLINK_OUT, 0)), (Resubmit("UPLINKS"),), PIPE)
     yield flow("UNICAST", 0, (), (Resubmit("UPLINK_OUT"),), PIPE)
 
 
 def _arrive(builtins: Builtins) -> Iterator[Flow]:
-    outside = exact(f.FROM_UPLINK, 1)
+    outside = exact(f.SERVES, 1)
     yield _builtin("ARRIVE", 300, match(ARP), "DELIVER", Builtin.ARP)
     for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT):
         yield _builtin("ARRIVE", 300, match(_icmp6(kind)), "ON_LINK", Builtin.NEIGHBOUR_DISCOVERY)
@@ -287,8 +323,9 @@ def _arrive(builtins: Builtins) -> Iterator[Flow]:
         query = match(_icmp6(LISTENER_QUERY), outside)
         yield _builtin("ARRIVE", 310, query, "DELIVER", Builtin.MULTICAST_LISTENER)
     # Types 130 to 137 and 143 steer the network; conntrack and policy have no say in them.
+    # Nobody is told: each vNIC's own solicitations and reports come to all others as copies.
     for kind in (*range(LISTENER_QUERY, ROUTER_ADVERTISEMENT + 1), REDIRECT, LISTENER_REPORT_V2):
-        yield _drop("ARRIVE", 300, match(_icmp6(kind)), Drop.NO_PASSAGE)
+        yield flow("ARRIVE", 300, match(_icmp6(kind)), (), cookie(Kind.DROP, Drop.NO_PASSAGE))
     if builtins.dhcp_client:
         for family, (client, server) in DHCP.items():
             answer = match(_udp(family, server, client), outside)
@@ -296,4 +333,4 @@ def _arrive(builtins: Builtins) -> Iterator[Flow]:
     # For many, by both addresses: one in a unicast frame would be judged without its receiver's groups.
     for prefix in FLOODED:
         for_many = match(MULTICAST, prefix_conditions(prefix, source=False))
-        yield flow("ARRIVE", 110, for_many, (Load(f.STAGE, 1), Track("RELATED")), PIPE)
+        yield flow("ARRIVE", 110, for_many, ADDRESSED, PIPE)

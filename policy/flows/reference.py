@@ -146,6 +146,7 @@ KINDS = {
     Kind.LEARNED: "0: a MAC behind an uplink, written by the switch",
     Kind.BUILTIN: "a built-in rule, below",
     Kind.DROP: "a named drop, below",
+    Kind.AUDIT: "a rule of a policy in audit, which only tells: a digest of its full name",
 }
 
 

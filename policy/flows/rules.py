@@ -12,23 +12,31 @@ from dataclasses import dataclass
 
 from policy.flows import fields as f
 from policy.flows.cookies import Kind, cookie, numbers
-from policy.flows.flow import Action, Conjunction, Flow, Resubmit, exact, flow, match
+from policy.flows.flow import Action, Conjunction, Flow, Load, Resubmit, exact, flow, match
 from policy.flows.identity import Identities, enforcers, matching
 from policy.flows.services import Conditions, service_conditions
-from policy.flows.tables import tier_table
+from policy.flows.tables import audit_table, audits_table, helped_table, tier_table
+from policy.flows.telling import tell, tell_once
 from policy.model import Document, Groups, Policy, Rule, Side, Tier, Verdict
 
+# Where a packet goes on that one side allows.
+ALLOWED = {Side.EGRESS: "OTHER_SIDE", Side.INGRESS: "ALLOWED"}
+HELPED = {Side.EGRESS: f.HELPED_EGRESS, Side.INGRESS: f.HELPED_INGRESS}
 # How many times the flows of a conjunction a rule may take to be written out.
 WRITTEN_OUT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class NumberedRule:
-    """A rule with its stable number: a digest of its full name."""
+    """A rule with its stable number: a digest of its full name.
+
+    ``audit`` is the place of its policy among those in audit, from 1; 0: the policy is enforced.
+    """
 
     number: int
     policy: Policy
     rule: Rule
+    audit: int = 0
 
     @property
     def name(self) -> str:
@@ -42,10 +50,15 @@ def rule_name(policy: Policy, rule: Rule) -> str:
 
 
 def numbered(document: Document) -> tuple[NumberedRule, ...]:
-    """All rules that can decide, with their numbers, in the order in which they are walked."""
-    pairs = [(policy, rule) for policy in document.policies if not policy.audit for rule in policy.rules]
-    number_of = numbers(rule_name(policy, rule) for policy, rule in pairs)
-    return tuple(NumberedRule(number_of[rule_name(policy, rule)], policy, rule) for policy, rule in pairs)
+    """All rules with their numbers, in the order in which they are walked."""
+    number_of = numbers(rule_name(policy, rule) for policy in document.policies for rule in policy.rules)
+    found: list[NumberedRule] = []
+    audits = 0
+    for policy in document.policies:
+        audits += policy.audit
+        place = audits if policy.audit else 0
+        found += [NumberedRule(number_of[rule_name(policy, rule)], policy, rule, place) for rule in policy.rules]
+    return tuple(found)
 
 
 def enforced(rule: Rule, side: Side) -> bool:
@@ -72,12 +85,48 @@ def rule_flows(
     services = service_conditions(rule.terms)
     if services is not None:
         dimensions.append(services)
+    if entry.audit:
+        # Nothing is decided: what the rule would have decided is told, and the packet goes its way.
+        asked, mark = exact(f.AUDIT, entry.audit), cookie(Kind.AUDIT, entry.number)
+        told = tell(Kind.AUDIT, entry.number, side)
+        for tests, action in _combine(dimensions, entry.number, told):
+            yield flow(audit_table(side), priority, match(tests, asked), action, mark)
+        return
     tier = entry.policy.tier
     table = tier_table(side, tier)
     mark = cookie(Kind.RULE, entry.number)
     actions = verdict_actions(rule.verdict, side, tier)
+    if rule.log or rule.verdict is Verdict.REJECT:
+        # Of what passes only the first packet of a connection is told; of what is stopped, everything.
+        stops = rule.verdict in (Verdict.DENY, Verdict.REJECT)
+        actions = (*(tell if stops else tell_once)(Kind.RULE, entry.number, side), *actions)
+    helps = rule.verdict is Verdict.ALLOW and bool(rule.helpers)
+    if helps:
+        actions = (Load(f.RULE, entry.number), Resubmit(helped_table(side)), *actions)
+    met = False
     for tests, action in _combine(dimensions, entry.number, actions):
+        met = True
         yield flow(table, priority, match(tests), action, mark)
+    if met and helps:
+        yield from _helped_flows(entry, side)
+
+
+def _helped_flows(entry: NumberedRule, side: Side) -> Iterator[Flow]:
+    """Which of an allowing rule's connections have a helper: flows that are not counted as the rule's own."""
+    this = exact(f.RULE, entry.number)
+    helped = service_conditions(term for term in entry.rule.terms if term.helper is not None)
+    for tests in helped or ():
+        yield flow(helped_table(side), 100, match(this, tests), (Load(HELPED[side], 1),), cookie(Kind.PIPELINE))
+
+
+def audit_flows(policies: int) -> Iterator[Flow]:
+    """Each policy in audit is asked about a connection's first packet, one after the other."""
+    for side in Side:
+        actions: list[Action] = []
+        for place in range(1, policies + 1):
+            actions += [Load(f.AUDIT, place), Resubmit(audit_table(side))]
+        if actions:
+            yield flow(audits_table(side), 100, match(exact(f.FRESH, 1)), actions, cookie(Kind.PIPELINE))
 
 
 def _in_all(limits: Iterable[Groups], identities: Identities, among: Iterable[int]) -> list[int]:
@@ -93,7 +142,7 @@ def _identity_conditions(field: f.Field, found: Iterable[int]) -> list[Condition
 def verdict_actions(verdict: Verdict, side: Side, tier: Tier) -> tuple[Action, ...]:
     """What a deciding rule does with the packet."""
     if verdict is Verdict.ALLOW:
-        return (Resubmit("ALLOWED"),)
+        return (Resubmit(ALLOWED[side]),)
     if verdict is Verdict.PASS:
         return (Resubmit(next_table(side, tier)),)
     return ()

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
-from policy.flows.compile import Compiled, bridge_flows, prepare
+from policy.flows.bridge_book import bridge_flows
+from policy.flows.compile import Compiled, prepare
 from policy.flows.fields import IPV4_TYPE
 from policy.flows.flow import Flow, Key
 from policy.flows.packet import ACK, SYN, Packet
@@ -27,6 +28,8 @@ groups:
   db: {match: role == db}
   office: {cidrs: 192.0.2.0/24}
   names: {cidrs: 224.0.0.251}
+services:
+  ftp: {protocol: tcp, port: 21, helper: ftp}
 policies:
   - name: shop
     rules:
@@ -34,6 +37,7 @@ policies:
       - {name: sql, allow: tcp/3306, from: web, to: db}
       - {name: tunnel, allow: proto/47, from: web, to: db}
       - {name: names, allow: udp/5353, from: web, to: names}
+      - {name: files, allow: ftp, from: office, to: web}
 """
 
 WEB_PORT, DB_PORT, OUTSIDE_PORT = 11, 12, 1
@@ -105,6 +109,11 @@ ASK_ALL = Packet(
 TUNNELLED = Packet(eth_src=WEB_MAC, eth_dst=DB_MAC, eth_type=IPV4_TYPE, ip_proto=GRE, ipv4_src=WEB, ipv4_dst=DB)
 CALL = _tcp(CLIENT, WEB, (50000, 443), SYN, (OUTSIDE_MAC, WEB_MAC))
 SPOOFED = replace(QUERY, ipv4_src=CLIENT)
+LOGIN = _tcp(CLIENT, WEB, (50000, 21), SYN, (OUTSIDE_MAC, WEB_MAC))
+WELCOME = _tcp(WEB, CLIENT, (21, 50000), SYN | ACK, (WEB_MAC, OUTSIDE_MAC))
+# PORT 192,0,2,5,195,81: the client listens at its port 50001.
+LISTENS = replace(LOGIN, tcp_flags=ACK, announces=(CLIENT, 50001))
+FILE = _tcp(WEB, CLIENT, (20, 50001), SYN, (WEB_MAC, OUTSIDE_MAC))
 
 
 def stories(flows: Mapping[Key, Flow]) -> dict[str, Walk]:
@@ -112,6 +121,9 @@ def stories(flows: Mapping[Key, Flow]) -> dict[str, Walk]:
     ready = Flows(flows.values())
     query = walk(ready, QUERY, WEB_PORT)
     answer = walk(ready, ANSWER, DB_PORT, query.tracker)
+    login = walk(ready, LOGIN, OUTSIDE_PORT)
+    welcome = walk(ready, WELCOME, WEB_PORT, login.tracker)
+    listens = walk(ready, LISTENS, OUTSIDE_PORT, welcome.tracker)
     followed = frozenset({ICMP, TCP, UDP})
     return {
         "query": query,
@@ -121,6 +133,8 @@ def stories(flows: Mapping[Key, Flow]) -> dict[str, Walk]:
         "flood": walk(ready, ASK_ALL, WEB_PORT),
         "untracked": walk(ready, TUNNELLED, WEB_PORT, Tracker(known=followed)),
         "call": walk(ready, CALL, OUTSIDE_PORT),
+        "login": login,
+        "file": walk(ready, FILE, WEB_PORT, listens.tracker),
         "refused": walk(ready, replace(QUERY, tcp_dst=22), WEB_PORT),
         "spoofed": walk(ready, SPOOFED, WEB_PORT),
     }

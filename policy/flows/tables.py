@@ -1,12 +1,12 @@
 """The pipeline's tables, declared once: number, name, what each is for, which fields it may match, where it may go.
 
 `policy.flows.flow.Flow` refuses a flow that its table did not declare: an undeclared match, an undeclared jump, a jump
-backwards. The only way back is conntrack: a ct action sends the packet round again to RELATED, once for the vNIC it
-leaves and once for the vNIC it arrives at. `docs/pipeline.md` prints this list.
+backwards. `docs/pipeline.md` prints this list.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from policy.flows import fields as f
@@ -19,7 +19,8 @@ class Table:
     """One table. ``jumps`` names the tables a flow here may resubmit to, ``tracks`` those a ct action may send to.
 
     ``miss`` says what happens to a packet that nothing matches, in words: a flow of lowest priority does it.
-    ``dynamic``: the switch itself writes flows here (learn); they are not compared with what is wanted.
+    ``dynamic``: the switch itself writes flows here (learn); they are not compared with what is wanted. From a
+    ``subroutine`` the packet comes back, so nothing ends there.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Table:
     tracks: frozenset[str]
     miss: str
     dynamic: bool = False
+    subroutine: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -39,9 +41,10 @@ class Table:
         """What OVSDB's ``Flow_Table.prefixes`` should name for this table: the addresses that it matches by prefix.
 
         With these, OVS's cache of a decision covers as much of the address space as it can. Without, a guest that goes
-        through IPv6 addresses makes one entry for each (for IPv4 it is OVS's default).
+        through IPv6 addresses makes one entry for each (for IPv4 it is OVS's default). OVS takes three names; of a
+        table that matches all four addresses the last goes without.
         """
-        return tuple(name for field, name in _PREFIXES if field.name in self.matches)
+        return tuple(name for field, name in _PREFIXES if field.name in self.matches)[:3]
 
 
 _PREFIXES = ((f.IPV4_SRC, "ip_src"), (f.IPV4_DST, "ip_dst"), (f.IPV6_SRC, "ipv6_src"), (f.IPV6_DST, "ipv6_dst"))
@@ -52,6 +55,37 @@ def tier_table(side: Side, tier: Tier) -> str:
     return f"{side.name}_{tier.name}"
 
 
+def audits_table(side: Side) -> str:
+    """The name of the table that asks the policies in audit for one side."""
+    return f"{side.name}_AUDITS"
+
+
+def audit_table(side: Side) -> str:
+    """The name of the table that holds the rules of policies in audit for one side."""
+    return f"{side.name}_AUDIT"
+
+
+def helped_table(side: Side) -> str:
+    """The name of the table that knows which services of an allowing rule have a helper, for one side."""
+    return f"{side.name}_HELPED"
+
+
+_TELL, _TELL_ONCE = "TELL", "TELL_ONCE"
+_Declaration = tuple[str, str, tuple[Field, ...], tuple[str, ...], tuple[str, ...], str]
+
+
+def _judging(side: Side, allowed: str) -> Iterator[_Declaration]:
+    """The tables of one side: a tier each, and the default. ``allowed`` is where an allowed packet goes on."""
+    who = "opens" if side is Side.EGRESS else "is addressed"
+    default = f"{side.name}_DEFAULT"
+    for tier in Tier:
+        following = tier_table(side, Tier(tier + 1)) if tier is not Tier.BASELINE else default
+        purpose = f"Rules of tier {tier.label} at the vNIC that {who}."
+        jumps = (allowed, following, _TELL, _TELL_ONCE, helped_table(side))
+        yield tier_table(side, tier), purpose, _SERVICE, jumps, (), "to the next tier"
+    yield default, f"No tier has decided the {side.value}.", (), (allowed, _TELL, _TELL_ONCE), (), "drop"
+
+
 _CONTROL = (f.ETH_TYPE, f.IP_PROTO, f.UDP_SRC, f.UDP_DST, f.ICMPV6_TYPE, f.ICMPV6_CODE)
 _SERVICE = (
     f.ETH_TYPE, f.IP_PROTO, f.TCP_SRC, f.TCP_DST, f.UDP_SRC, f.UDP_DST, f.SCTP_SRC, f.SCTP_DST, f.ICMP_TYPE,
@@ -59,20 +93,20 @@ _SERVICE = (
     f.REPLY, f.FROM_ID, f.TO_ID, f.CONJ_ID,
 )  # fmt: skip
 
-_DECLARED: list[tuple[str, str, tuple[Field, ...], tuple[str, ...], tuple[str, ...], str]] = [
+_DECLARED: list[_Declaration] = [
     (
         "CLASSIFY",
         "Which port is this? A vNIC's frames must be untagged and bear its MAC; an uplink's go by VLAN.",
-        (f.IN_PORT, f.ETH_SRC, f.VLAN_VID),
-        ("GUARD", "UPLINK"),
+        (f.IN_PORT, f.ETH_SRC, f.ETH_DST, f.VLAN_VID),
+        ("GUARD", "UPLINK", _TELL),
         (),
         "drop: a port we do not know (yet), or a vNIC with a foreign MAC or a VLAN tag",
     ),
     (
         "GUARD",
         "Is the source one that this vNIC owns? IPv4 and IPv6 sources, and ARP claims.",
-        (f.ZONE, f.ETH_TYPE, f.IPV4_SRC, f.IPV6_SRC, f.ARP_SPA, f.ARP_SHA),
-        ("LEAVE", "SWITCH"),
+        (f.SRC_VNIC, f.ETH_TYPE, f.IPV4_SRC, f.IPV6_SRC, f.ARP_SPA, f.ARP_SHA),
+        ("LEAVE", "SWITCH", _TELL),
         (),
         "drop: a spoofed source or ARP claim, or a frame that is neither ARP nor IP",
     ),
@@ -86,90 +120,33 @@ _DECLARED: list[tuple[str, str, tuple[Field, ...], tuple[str, ...], tuple[str, .
     ),
     (
         "LEAVE",
-        "A vNIC's own packet: built-in rules first, then to conntrack and the policy of the vNIC it leaves.",
-        (*_CONTROL, f.CONTROL, f.IPV6_DST),
-        ("ND", "SWITCH", "SRC_ID", "DST_ID"),
-        ("RELATED",),
+        "A vNIC's own packet: built-in rules first; everything else its policy must allow.",
+        (*_CONTROL, f.CONTROL, f.SRC_VNIC, f.IPV6_DST),
+        ("ND", "SWITCH", "SRC_ID", "DST_ID", _TELL),
+        (),
         "drop: nothing that is not IP comes here",
     ),
     (
         "ND",
         "Neighbour discovery from a vNIC: link-layer options must tell its own MAC.",
-        (f.ZONE, f.ETH_TYPE, f.IP_PROTO, f.ICMPV6_TYPE, f.ICMPV6_CODE, f.ND_TARGET, f.ND_SLL, f.ND_TLL, f.IPV6_SRC),
-        ("ND_TARGET", "SWITCH"),
+        (f.SRC_VNIC, f.ETH_TYPE, f.IP_PROTO, f.ICMPV6_TYPE, f.ICMPV6_CODE, f.ND_TARGET, f.ND_SLL, f.ND_TLL, f.IPV6_SRC),
+        ("ND_TARGET", "SWITCH", _TELL),
         (),
         "drop: a foreign link-layer address",
     ),
     (
         "ND_TARGET",
         "Neighbour advertisements and duplicate address detection: the target must be the vNIC's own.",
-        (f.ZONE, f.ETH_TYPE, f.IP_PROTO, f.ICMPV6_TYPE, f.ND_TARGET),
-        ("SWITCH",),
+        (f.SRC_VNIC, f.ETH_TYPE, f.IP_PROTO, f.ICMPV6_TYPE, f.ND_TARGET),
+        ("SWITCH", _TELL),
         (),
         "drop: a foreign target",
-    ),
-    (
-        "RELATED",
-        "Back from conntrack. An ICMP error gets the identities of the connection it belongs to.",
-        (f.ETH_TYPE, f.CT_STATE),
-        ("SRC_ID", "DST_ID", "JUDGE"),
-        (),
-        "to JUDGE",
-    ),
-    (
-        "JUDGE",
-        "Who opened the connection that this packet belongs to, and where is its service read? Invalid packets end "
-        "here; a protocol that conntrack does not follow is tried as an opening packet and as a reply.",
-        (f.CT_STATE, f.ETH_TYPE, f.IP_PROTO, f.IP_FRAG, f.STAGE, f.CT_NW_PROTO, f.CT_TP_SRC, f.CT_TP_DST),
-        ("SIDE", "PAIR"),
-        (),
-        "drop: no answer, no passage",
-    ),
-    (
-        "SIDE",
-        "Which policy decides? The egress policy of the vNIC that opened the connection, else the ingress policy.",
-        (f.STAGE, f.REPLY),
-        (tier_table(Side.EGRESS, Tier.EMERGENCY), tier_table(Side.INGRESS, Tier.EMERGENCY)),
-        (),
-        "drop: no answer, no passage",
-    ),
-    *(
-        (
-            tier_table(side, tier),
-            f"Rules of tier {tier.label} at the vNIC that {'opens' if side is Side.EGRESS else 'is addressed'}.",
-            _SERVICE,
-            (
-                "ALLOWED",
-                tier_table(side, Tier(tier + 1)) if tier is not Tier.BASELINE else f"{side.name}_DEFAULT",
-            ),
-            (),
-            "to the next tier",
-        )
-        for side in Side
-        for tier in Tier
-    ),
-    *((f"{side.name}_DEFAULT", f"No tier has decided the {side.value}.", (), (), (), "drop") for side in Side),
-    (
-        "ALLOWED",
-        "Allowed: a new connection is committed to the zone of the vNIC that judged it.",
-        (f.ETH_TYPE, f.CT_STATE, f.STAGE, f.REPLY),
-        ("SWITCH", "DELIVER"),
-        (),
-        "drop: no answer, no passage",
-    ),
-    (
-        "PAIR",
-        "Protocols without conntrack: the vNIC it leaves and the vNIC it arrives at must agree on who opened it.",
-        (f.STAGE, f.FORWARD, f.BACKWARD, f.OK_FORWARD, f.OK_BACKWARD),
-        ("SWITCH", "DELIVER"),
-        (),
-        "drop: neither as an opening packet nor as a reply",
     ),
     (
         "SWITCH",
         "Where does the frame go? To a local vNIC, to many, or to an uplink.",
         (f.VLAN, f.ETH_DST, f.ETH_TYPE, f.IPV4_DST, f.IPV6_DST),
-        ("FLOOD", "LEARNED", "UNICAST", "UPLINKS", "ARRIVE"),
+        ("FLOOD", "LEARNED", "OUTWARD", "ARRIVE"),
         (),
         "to the uplink behind which the MAC was learned, else to all uplinks; never to a vNIC",
     ),
@@ -177,7 +154,7 @@ _DECLARED: list[tuple[str, str, tuple[Field, ...], tuple[str, ...], tuple[str, .
         "FLOOD",
         "Broadcast and multicast: block by block to the network's vNICs, then to the uplinks.",
         (f.VLAN,),
-        ("COPIES", "UPLINKS"),
+        ("COPIES", "OUTWARD"),
         (),
         "to the uplinks only",
     ),
@@ -191,19 +168,117 @@ _DECLARED: list[tuple[str, str, tuple[Field, ...], tuple[str, ...], tuple[str, .
     ),
     (
         "ARRIVE",
-        "A packet for a vNIC: built-in rules first; what is addressed to it goes to conntrack and its policy.",
-        (*_CONTROL, f.ZONE, f.FROM_UPLINK, f.ETH_DST, f.IPV4_DST, f.IPV6_DST),
-        ("ON_LINK", "DELIVER"),
-        ("RELATED",),
+        "A packet for a vNIC: built-in rules first; what is addressed to it, its policy must allow.",
+        (*_CONTROL, f.DST_VNIC, f.SERVES, f.ETH_DST, f.IPV4_DST, f.IPV6_DST),
+        ("ON_LINK", "TRACK", "DELIVER", _TELL),
+        (),
         "drop: not this vNIC's address, or a frame that is neither ARP nor IP",
     ),
     (
         "ON_LINK",
         "Neighbour and router discovery must come from a neighbour: no router lowered its hop limit of 255.",
         (f.ETH_TYPE, f.IP_TTL),
-        ("DELIVER",),
+        ("DELIVER", _TELL),
         (),
         "drop: routed here from elsewhere",
+    ),
+    (
+        "OUTWARD",
+        "A frame for the uplinks: what a firewalled vNIC sends, its policy must allow.",
+        (f.LEAVES,),
+        ("TRACK", "UNICAST"),
+        (),
+        "to the uplinks: a built-in rule has allowed it, or nobody here firewalls it",
+    ),
+    (
+        "TRACK",
+        "Through conntrack, once. Between two vNICs of this bridge in the zone of their network, which both directions "
+        "share; otherwise in the zone of the one vNIC that is here.",
+        (f.ETH_TYPE, f.LEAVES, f.ARRIVES),
+        (),
+        ("RELATED",),
+        "drop: nobody judges it",
+    ),
+    (
+        "RELATED",
+        "Back from conntrack. An ICMP error gets the identities of the connection it belongs to, a connection that a "
+        "helper expected those of the one over which it was agreed on.",
+        (f.ETH_TYPE, f.CT_STATE, f.IP_PROTO, f.TCP_DST, f.UDP_DST),
+        ("SRC_ID", "DST_ID", "ENDS", "JUDGE", _TELL),
+        (),
+        "to JUDGE",
+    ),
+    (
+        "JUDGE",
+        "Who opened the connection that this packet belongs to, and where is its service read? Invalid packets end "
+        "here; a protocol that conntrack does not follow is tried as an opening packet and as a reply.",
+        (
+            f.CT_STATE, f.CT_MARK, f.ETH_TYPE, f.IP_PROTO, f.IP_FRAG, f.LEAVES, f.ARRIVES, f.AN_END,
+            f.CT_NW_PROTO, f.CT_TP_SRC, f.CT_TP_DST,
+        ),
+        ("SIDE", "PAIR", _TELL),
+        (),
+        "drop: no answer, no passage",
+    ),
+    (
+        "SIDE",
+        "Whose policies decide? The egress policy of the vNIC that opened the connection, if it is here, and then the "
+        "ingress policy of the vNIC it was opened to, if that is here.",
+        (f.LEAVES, f.ARRIVES, f.REPLY),
+        (*(tier_table(side, Tier.EMERGENCY) for side in Side), *map(audits_table, Side)),
+        (),
+        "drop: no answer, no passage",
+    ),
+    *_judging(Side.EGRESS, "OTHER_SIDE"),
+    (
+        "OTHER_SIDE",
+        "The vNIC that opened the connection allows it. Is the other one here, too?",
+        (f.LEAVES, f.ARRIVES),
+        (audits_table(Side.INGRESS), tier_table(Side.INGRESS, Tier.EMERGENCY), "ALLOWED"),
+        (),
+        "allowed: there is no other side here",
+    ),
+    *_judging(Side.INGRESS, "ALLOWED"),
+    (
+        "ALLOWED",
+        "Everybody here who has a say allows it; what a helper expected, they must allow with a helper. A new "
+        "connection is committed to the zone that the packet visited.",
+        (f.CT_STATE, f.FRESH, f.REPLY, f.EXPECTED, f.HELPED_EGRESS, f.HELPED_INGRESS),
+        ("OPENS", "OUT", _TELL),
+        (),
+        "drop: no answer, no passage",
+    ),
+    (
+        "OPENS",
+        "A new connection counts against the limit of the vNIC that sends it, else of the one it comes to.",
+        (f.PAYER,),
+        ("COMMIT",),
+        (),
+        "drop: nobody's connection",
+    ),
+    (
+        "COMMIT",
+        "A new connection is remembered; a helper listens to it if everybody here who has a say wants that.",
+        (f.ETH_TYPE, f.IP_PROTO, f.LEAVES, f.CT_MARK, f.EXPECTED, f.HELPED_EGRESS, f.HELPED_INGRESS),
+        ("OUT",),
+        (),
+        "drop: conntrack follows IP only",
+    ),
+    (
+        "PAIR",
+        "Protocols without conntrack: everybody must agree whether it is an opening packet or a reply.",
+        (f.OK_FORWARD, f.OK_BACKWARD),
+        ("OUT", _TELL),
+        (),
+        "drop: neither as an opening packet nor as a reply",
+    ),
+    (
+        "OUT",
+        "Judged and allowed: to the vNIC, or to the uplinks.",
+        (f.ARRIVES,),
+        ("DELIVER", "UNICAST"),
+        (),
+        "to the uplinks",
     ),
     ("DELIVER", "Out to the vNIC.", (), (), (), "output to out_port"),
     (
@@ -247,6 +322,63 @@ _DECLARED: list[tuple[str, str, tuple[Field, ...], tuple[str, ...], tuple[str, .
         (),
         "not known",
     ),
+    *(
+        (
+            audits_table(side),
+            f"Subroutine: a connection's first packet is shown to each policy in audit, for the {side.value}.",
+            (f.FRESH,),
+            (audit_table(side),),
+            (),
+            "no policy is in audit, or the connection is known",
+        )
+        for side in Side
+    ),
+    *(
+        (
+            audit_table(side),
+            f"Subroutine: which rule of the policy in audit would decide the {side.value}? It only tells.",
+            (*_SERVICE, f.AUDIT),
+            (_TELL,),
+            (),
+            "none of that policy",
+        )
+        for side in Side
+    ),
+    (
+        _TELL_ONCE,
+        "Subroutine: is it a connection's first packet?",
+        (f.FRESH,),
+        (_TELL,),
+        (),
+        "nobody is told",
+    ),
+    (
+        _TELL,
+        "Subroutine: a copy to the controller, as many a second as the vNIC's limit says. `why` says what it is about.",
+        (f.PAYER,),
+        (),
+        (),
+        "nobody is told",
+    ),
+    *(
+        (
+            helped_table(side),
+            f"Subroutine: is it one of the services with a helper of the rule that allows the {side.value}?",
+            (*_SERVICE, f.RULE),
+            (),
+            (),
+            "no helper",
+        )
+        for side in Side
+    ),
+    (
+        "ENDS",
+        "Subroutine: does a related packet, in its connection's addresses, come from a vNIC that is an end of that?",
+        (f.SRC_VNIC, f.ETH_TYPE, f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST),
+        (),
+        (),
+        "it is not",
+    ),
 ]
 
 TABLES: dict[str, Table] = {
@@ -259,6 +391,7 @@ TABLES: dict[str, Table] = {
         frozenset(tracks),
         miss,
         dynamic=name == "LEARNED",
+        subroutine=purpose.startswith("Subroutine"),
     )
     for number, (name, purpose, matches, jumps, tracks, miss) in enumerate(_DECLARED)
 }

@@ -15,6 +15,7 @@ from policy.flows.flow import (
     Conjunction,
     Flow,
     Learn,
+    Limit,
     Load,
     Match,
     Move,
@@ -23,14 +24,15 @@ from policy.flows.flow import (
     OutputTo,
     Pop,
     PopVlan,
+    Punt,
     Push,
     PushVlan,
     Resubmit,
     Track,
 )
+from policy.flows.meters import meter_text
 
 _ETH_TYPES = {f.IPV4_TYPE: "ip", f.ARP_TYPE: "arp", f.IPV6_TYPE: "ipv6"}
-_STAGES = {0: "leave", 1: "arrive"}
 _TUPLES = {0: "packet", 1: "connection"}
 
 
@@ -95,7 +97,6 @@ _WRITERS: dict[str, Callable[[int], str]] = {
     "mac": _mac,
     "ipv4": lambda value: str(IPv4Address(value)),
     "ipv6": lambda value: str(IPv6Address(value)),
-    "stage": lambda value: _STAGES[value],
     "tuple": lambda value: _TUPLES[value],
 }
 
@@ -121,8 +122,12 @@ def action_text(action: Action) -> str:
             return table
         case Track(table):
             return f"ct(zone)->{table}"
-        case Commit():
-            return "ct(commit,zone)"
+        case Commit(mark, helper):
+            return f"ct(commit,zone,ct_mark:={mark}{f',helper={helper}' if helper else ''})"
+        case Limit(meter):
+            return f"limit({meter_text(meter)})"
+        case Punt(meter):
+            return f"tell({meter_text(meter)})"
         case Output(port):
             return f"output({port})"
         case OutputTo(field):

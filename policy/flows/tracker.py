@@ -5,6 +5,9 @@ The model knows connections, not sequence numbers or time. Read from Open vSwitc
 - Every protocol is tracked, but only TCP and UDP with ports; from which version on SCTP has some is a parameter.
 - Until it is answered, a connection's packets from its opener are ``+new`` again and again (TCP: its SYNs).
 - An ICMP error belongs to the connection of the packet it quotes, if it goes to whoever sent that packet.
+- On a connection with a helper the two ends may announce others (`packet.Packet.announces`). Their packets are
+  ``+rel``, and they have tuple and mark of the connection over which they were announced. The addresses are always
+  those of the two ends; conntrack takes no other announcement.
 - ICMP is tracked for echo, timestamp and information requests and their replies, with code 0; a reply, or a SYN with
   ACK, opens nothing.
 """
@@ -12,7 +15,7 @@ The model knows connections, not sequence numbers or time. Read from Open vSwitc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from policy.flows import fields as f
@@ -20,6 +23,8 @@ from policy.flows.packet import ACK, SYN, Packet
 from policy.model import ICMP, ICMPV6, SCTP, TCP, UDP
 
 INVALID = f.CT_TRK | f.CT_INV
+# The ports by which the userspace datapath knows what a helper of its is to read.
+_HELPER_PORTS = {"ftp": 21, "tftp": 69}
 # Types of requests and of their replies; types of errors (RFC 792, RFC 4443).
 _REPLIES = {ICMP: {8: 0, 13: 14, 15: 16}, ICMPV6: {128: 129}}
 _OPENERS = {protocol: frozenset(pairs) for protocol, pairs in _REPLIES.items()}
@@ -46,11 +51,35 @@ class Opening(NamedTuple):
         return Opening(self.family, self.protocol, self.destination, self.source, first, second, self.ident)
 
 
+class Known(NamedTuple):
+    """What conntrack remembers of a connection. ``parent`` is the one over which it was announced, if it was."""
+
+    answered: bool = False
+    mark: int = f.MARK_OURS
+    helper: str | None = None
+    parent: Opening | None = None
+
+
+class Expected(NamedTuple):
+    """Connections that were announced, from any port."""
+
+    zone: int
+    family: int
+    protocol: int
+    source: int
+    destination: int
+    port: int
+
+
 @dataclass(frozen=True, slots=True)
 class Tracker:
-    """All connections, by zone: whether each has been answered. ``known``: the protocols it follows, None for all."""
+    """All connections, and those that were announced, each with its parent and that one's mark.
 
-    connections: Mapping[tuple[int, Opening], bool] = field(default_factory=dict)
+    ``known``: the protocols it follows, None for all.
+    """
+
+    connections: Mapping[tuple[int, Opening], Known] = field(default_factory=dict)
+    expected: Mapping[Expected, tuple[Opening, int]] = field(default_factory=dict)
     known: frozenset[int] | None = None
     sctp_ports: bool = False
 
@@ -64,25 +93,35 @@ class Tracker:
             return self, _says(INVALID)
         syn = opening.protocol == TCP and packet.tcp_flags & (SYN | ACK) == SYN
         for found, reply in ((opening, False), (opening.reverse(), True)):
-            answered = self.connections.get((zone, found))
-            if answered is None:
+            known = self.connections.get((zone, found))
+            if known is None:
                 continue
-            if not answered and (syn or (not reply and opening.protocol != TCP)):
-                return self, _says(f.CT_TRK | f.CT_NEW, found)
+            if not known.answered and (syn or (not reply and opening.protocol != TCP)):
+                return self, _says_of(f.CT_TRK | f.CT_NEW, found, known)
+            if known.helper == "ftp" and packet.announces and packet.announces[0] != opening.source:
+                return self, _says(INVALID)
             state = f.CT_TRK | f.CT_EST | (f.CT_RPL if reply else 0)
-            return self._with(zone, found, answered or reply), _says(state, found)
+            known = known._replace(answered=known.answered or reply)
+            return self._with(zone, found, known)._listening(zone, found, packet, reply), _says_of(state, found, known)
         if not _may_open(packet, opening):
             return self, _says(INVALID)
+        expected = self.expected.get(_expected(zone, opening))
+        if expected is not None:
+            parent, mark = expected
+            return self, _says(f.CT_TRK | f.CT_NEW | f.CT_REL, parent) | {f.CT_MARK.name: mark}
         return self, _says(f.CT_TRK | f.CT_NEW, opening)
 
-    def commit(self, zone: int, packet: Packet) -> Tracker:
+    def commit(self, zone: int, packet: Packet, mark: int = f.MARK_OURS, helper: str | None = None) -> Tracker:
         """The tracker once a packet that is ``+new`` is committed."""
         opening = self.opening(packet.whole or packet)
         if opening is None:
             return self
         if (zone, opening) in self.connections or (zone, opening.reverse()) in self.connections:
             return self
-        return self._with(zone, opening, False)
+        # A connection that was announced keeps its parent's mark, whatever it is to be given.
+        parent, mark = self.expected.get(_expected(zone, opening), (None, mark))
+        made = self._with(zone, opening, Known(mark=mark, helper=helper, parent=parent))
+        return made._listening(zone, opening, packet, False)
 
     def opening(self, packet: Packet) -> Opening | None:
         """What conntrack takes the packet for; None if it cannot tell."""
@@ -110,13 +149,27 @@ class Tracker:
             return _says(INVALID)
         # The error travels against the packet it quotes.
         for found, reply in ((quoted, True), (quoted.reverse(), False)):
-            if (zone, found) in self.connections:
-                return _says(f.CT_TRK | f.CT_REL | (f.CT_RPL if reply else 0), found)
+            known = self.connections.get((zone, found))
+            if known is not None:
+                return _says_of(f.CT_TRK | f.CT_REL | (f.CT_RPL if reply else 0), found, known)
         return _says(INVALID)
 
-    def _with(self, zone: int, opening: Opening, answered: bool) -> Tracker:
-        connections = {**self.connections, (zone, opening): answered}
-        return Tracker(connections, self.known, self.sctp_ports)
+    def _with(self, zone: int, opening: Opening, known: Known) -> Tracker:
+        return replace(self, connections={**self.connections, (zone, opening): known})
+
+    def _listening(self, zone: int, opening: Opening, packet: Packet, reply: bool) -> Tracker:
+        """What the connection's helper, if it has one, makes of a packet of it."""
+        known = self.connections[zone, opening]
+        if known.helper is None or opening.second != _HELPER_PORTS[known.helper]:
+            return self
+        if known.helper == "tftp":
+            listener, port = opening, opening.first
+        elif packet.announces:
+            listener, port = opening.reverse() if reply else opening, packet.announces[1]
+        else:
+            return self
+        key = Expected(zone, opening.family, opening.protocol, listener.destination, listener.source, port)
+        return replace(self, expected={**self.expected, key: (opening, known.mark)})
 
 
 def ends(packet: Packet) -> tuple[int, int, int]:
@@ -146,6 +199,18 @@ def _may_open(packet: Packet, opening: Opening) -> bool:
     if (opening.family, opening.protocol) in ((4, ICMP), (6, ICMPV6)):
         return opening.first in _OPENERS[opening.protocol]
     return True
+
+
+def _expected(zone: int, opening: Opening) -> Expected:
+    family, protocol, source, destination, _, port, _ = opening
+    return Expected(zone, family, protocol, source, destination, port)
+
+
+def _says_of(state: int, opening: Opening, known: Known) -> dict[str, int]:
+    """As `_says`, of a connection that is remembered."""
+    if known.parent is None:
+        return _says(state, opening) | {f.CT_MARK.name: known.mark}
+    return _says(state | f.CT_REL, known.parent) | {f.CT_MARK.name: known.mark}
 
 
 def _says(state: int, opening: Opening | None = None) -> dict[str, int]:

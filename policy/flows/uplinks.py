@@ -52,12 +52,7 @@ def uplink_flows(uplink: UplinkPort) -> Iterator[Flow]:
 
 def _arriving(uplink: UplinkPort, ofport: int, mark: int) -> Iterator[Flow]:
     def enter(priority: int, tag: Condition, *actions: Action) -> Flow:
-        common = (
-            Load(f.FROM_UPLINK, 1),
-            Load(f.FORWARD, 1),
-            Load(f.BACKWARD, 1),
-            Load(f.UPLINK_IN, number_of(uplink)),
-        )
+        common = (Load(f.SERVES, 1), Load(f.UPLINK_IN, number_of(uplink)))
         return flow(
             "CLASSIFY",
             priority,

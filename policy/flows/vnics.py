@@ -12,14 +12,18 @@ from policy.flows.flow import (
     IPV6,
     Condition,
     Flow,
+    Limit,
     Load,
     Resubmit,
-    Track,
     exact,
     flow,
     match,
     prefix_conditions,
 )
+from policy.flows.meters import MeterKind, meter_number
+from policy.flows.plumbing import ADDRESSED, MULTICAST, role_flows
+from policy.flows.related import end_flows
+from policy.flows.telling import telling_flows
 from policy.model import ICMPV6
 from topology.addresses import Prefix, link_local_of, mac_number
 from topology.ports import IsolatedPort, VnicPort
@@ -28,7 +32,10 @@ NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 135, 136
 
 
 def zone_of(port: VnicPort) -> int:
-    """The port's conntrack zone. Raises ``ValueError`` for a port that has none yet: it must not be compiled."""
+    """The port's conntrack zone, which is also the vNIC's number.
+
+    Raises ``ValueError`` for a port that has none yet: it must not be compiled.
+    """
     if port.zone is None:
         raise ValueError(f"{port.name} has no conntrack zone yet")
     return port.zone
@@ -36,67 +43,66 @@ def zone_of(port: VnicPort) -> int:
 
 def vnic_flows(port: VnicPort, scope: int) -> Iterator[Flow]:
     """All flows of a firewalled vNIC but those that depend on policy."""
-    mark = cookie(Kind.VNIC, zone_of(port))
-    zone = exact(f.ZONE, zone_of(port))
+    number = zone_of(port)
+    mark = cookie(Kind.VNIC, number)
+    sender, receiver = exact(f.SRC_VNIC, number), exact(f.DST_VNIC, number)
     mac = mac_number(port.vnic.mac or "")
-    yield flow(
-        "CLASSIFY",
-        100,
-        match(exact(f.IN_PORT, port.ofport), exact(f.ETH_SRC, mac), exact(f.VLAN_VID, 0)),
-        (
-            Load(f.VLAN, port.vlan),
-            *((Load(f.SCOPE, scope),) if scope else ()),
-            Load(f.ZONE, zone_of(port)),
-            Resubmit("GUARD"),
-        ),
-        mark,
+    known = (exact(f.IN_PORT, port.ofport), exact(f.ETH_SRC, mac), exact(f.VLAN_VID, 0))
+    enter = (
+        Load(f.VLAN, port.vlan),
+        *((Load(f.SCOPE, scope),) if scope else ()),
+        Load(f.SRC_VNIC, number),
+        Load(f.PAYER, number),
+        Resubmit("GUARD"),
     )
+    yield flow("CLASSIFY", 100, match(known), enter, mark)
+    many = Limit(meter_number(MeterKind.MANY, number))
+    yield flow("CLASSIFY", 110, match(known, MULTICAST), (many, *enter), mark)
     yield flow(
         "SWITCH",
         100,
         match(exact(f.VLAN, port.vlan), exact(f.ETH_DST, mac)),
-        (Load(f.ZONE, zone_of(port)), Load(f.OUT_PORT, port.ofport), Resubmit("ARRIVE")),
+        (Load(f.DST_VNIC, number), Load(f.OUT_PORT, port.ofport), Resubmit("ARRIVE")),
         mark,
     )
+    opens = Limit(meter_number(MeterKind.OPENS, number))
+    yield flow("OPENS", 100, match(exact(f.PAYER, number)), (opens, Resubmit("COMMIT")), mark)
+    yield from telling_flows(number, mark)
+    yield from role_flows(port.vnic.roles, number)
     for prefix in port.vnic.addresses:
-        yield flow("GUARD", 100, match(zone, prefix_conditions(prefix, source=True)), (Resubmit("LEAVE"),), mark)
-        yield flow(
-            "ARRIVE",
-            100,
-            match(zone, prefix_conditions(prefix, source=False)),
-            (Load(f.STAGE, 1), Track("RELATED")),
-            mark,
-        )
+        yield flow("GUARD", 100, match(sender, prefix_conditions(prefix, source=True)), (Resubmit("LEAVE"),), mark)
+        yield flow("ARRIVE", 100, match(receiver, prefix_conditions(prefix, source=False)), ADDRESSED, mark)
+        yield from end_flows(number, prefix, mark)
         if prefix.version == 4:
             yield flow(
                 "GUARD",
                 100,
-                match(zone, ARP, exact(f.ARP_SHA, mac), _inside(f.ARP_SPA, prefix)),
+                match(sender, ARP, exact(f.ARP_SHA, mac), _inside(f.ARP_SPA, prefix)),
                 (Resubmit("SWITCH"),),
                 mark,
             )
         else:
             for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT):
-                yield flow("ND_TARGET", 100, _nd_target(zone, kind, prefix), (Resubmit("SWITCH"),), mark)
+                yield flow("ND_TARGET", 100, _nd_target(sender, kind, prefix), (Resubmit("SWITCH"),), mark)
     if any(prefix.version == 6 for prefix in port.vnic.addresses):
-        yield from _link_local_flows(port, zone, mac, mark)
+        yield from _link_local_flows(port, sender, mac, mark)
 
 
-def _link_local_flows(port: VnicPort, zone: Condition, mac: int, mark: int) -> Iterator[Flow]:
+def _link_local_flows(port: VnicPort, sender: Condition, mac: int, mark: int) -> Iterator[Flow]:
     """A vNIC with IPv6 speaks neighbour discovery, MLD and DHCPv6 from the link-local address of its MAC."""
     own = link_local_of(port.vnic.mac or "")
     if not port.vnic.owns(own):
         yield flow(
             "GUARD",
             90,
-            match(zone, IPV6, exact(f.IPV6_SRC, int(own))),
+            match(sender, IPV6, exact(f.IPV6_SRC, int(own))),
             (Load(f.CONTROL, 1), Resubmit("LEAVE")),
             mark,
         )
         own_prefix = IPv6Network(own)
         for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT):
-            yield flow("ND_TARGET", 100, _nd_target(zone, kind, own_prefix), (Resubmit("SWITCH"),), mark)
-    nd = (zone, IPV6, exact(f.IP_PROTO, ICMPV6), exact(f.ICMPV6_CODE, 0))
+            yield flow("ND_TARGET", 100, _nd_target(sender, kind, own_prefix), (Resubmit("SWITCH"),), mark)
+    nd = (sender, IPV6, exact(f.IP_PROTO, ICMPV6), exact(f.ICMPV6_CODE, 0))
     solicits = match(nd, _type(NEIGHBOUR_SOLICITATION), exact(f.ND_SLL, mac))
     yield flow("ND", 100, solicits, (Resubmit("SWITCH"),), mark)
     claims = match(nd, _type(NEIGHBOUR_ADVERTISEMENT), exact(f.ND_TLL, mac))
@@ -112,8 +118,8 @@ def _inside(field: f.Field, prefix: Prefix) -> tuple[Condition, ...]:
     return (Condition(field, int(prefix.network_address), mask),) if mask else ()
 
 
-def _nd_target(zone: Condition, kind: int, prefix: Prefix) -> tuple[Condition, ...]:
-    return match(zone, IPV6, exact(f.IP_PROTO, ICMPV6), _type(kind), _inside(f.ND_TARGET, prefix))
+def _nd_target(sender: Condition, kind: int, prefix: Prefix) -> tuple[Condition, ...]:
+    return match(sender, IPV6, exact(f.IP_PROTO, ICMPV6), _type(kind), _inside(f.ND_TARGET, prefix))
 
 
 def isolated_flows(port: IsolatedPort) -> Iterator[Flow]:

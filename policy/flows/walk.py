@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from policy.flows import fields as f
+from policy.flows.action_wire import LEARN_PRIORITY
 from policy.flows.cookies import Reason, reason
 from policy.flows.flow import (
     Action,
@@ -19,6 +20,7 @@ from policy.flows.flow import (
     Conjunction,
     Flow,
     Learn,
+    Limit,
     Load,
     Match,
     Move,
@@ -27,6 +29,7 @@ from policy.flows.flow import (
     OutputTo,
     Pop,
     PopVlan,
+    Punt,
     Push,
     PushVlan,
     Resubmit,
@@ -34,11 +37,11 @@ from policy.flows.flow import (
     exact,
     flow,
     match,
+    refuses,
 )
 from policy.flows.packet import Packet, headers, with_headers
 from policy.flows.tables import TABLES
 from policy.flows.tracker import CT_FIELDS, Tracker
-from policy.flows.wire import LEARN_PRIORITY
 
 # The switch gives up on a packet that is looked up more often than this, from one conntrack visit to the next.
 MOST_RESUBMITS = 4096
@@ -57,6 +60,15 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What the controller is told of a packet: the reason's kind and number, as in cookies, and the side (0 egress)."""
+
+    kind: int
+    number: int
+    side: int
+
+
+@dataclass(frozen=True, slots=True)
 class Walk:
     """What became of a packet.
 
@@ -69,6 +81,7 @@ class Walk:
     ends: tuple[Reason, ...]
     learned: tuple[Flow, ...]
     tracker: Tracker
+    told: tuple[Told, ...] = ()
 
     @property
     def drop(self) -> Reason | None:
@@ -157,7 +170,14 @@ def walk(flows: Flows, packet: Packet, in_port: int, tracker: Tracker | None = N
     walker = _Walker(flows, packet, in_port, tracker or Tracker())
     walker.start()
     learned = {item.key: item for item in walker.learned}
-    return Walk(tuple(walker.sent), tuple(walker.trail), tuple(walker.ends), tuple(learned.values()), walker.tracker)
+    return Walk(
+        tuple(walker.sent),
+        tuple(walker.trail),
+        tuple(walker.ends),
+        tuple(learned.values()),
+        walker.tracker,
+        tuple(walker.told),
+    )
 
 
 @dataclass(slots=True)
@@ -179,6 +199,7 @@ class _Walker:
         self.trail: list[Flow] = []
         self.ends: list[Reason] = []
         self.learned: list[Flow] = []
+        self.told: list[Told] = []
 
     def start(self) -> None:
         values = dict.fromkeys(f.FIELDS, 0) | headers(self.packet) | {f.IN_PORT.name: self.in_port}
@@ -190,7 +211,7 @@ class _Walker:
         if found is None:
             return
         self.trail.append(found)
-        if not found.actions and (why := reason(found.cookie)):
+        if not found.table.subroutine and refuses(found) and (why := reason(found.cookie)):
             self.ends.append(why)
         for action in found.actions:
             self.act(action, passage)
@@ -220,8 +241,12 @@ class _Walker:
                 self.visit(table, passage)
             case Track(table):
                 self.track(table, passage)
-            case Commit():
-                self.tracker = self.tracker.commit(values[f.ZONE.name], self.now(values))
+            case Commit(mark, helper):
+                self.tracker = self.tracker.commit(values[f.ZONE.name], self.now(values), mark, helper)
+            case Limit():
+                pass  # One packet alone is within every limit.
+            case Punt():
+                self.told.append(Told(values[f.WHY_KIND.name], values[f.WHY.name], values[f.WHY_SIDE.name]))
             case Output(port):
                 self.output(port, values)
             case OutputTo(source):

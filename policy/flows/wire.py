@@ -1,362 +1,25 @@
-"""Flows as OpenFlow 1.4 bytes, and back from the switch's flow statistics.
+"""Flows as OpenFlow 1.4 messages, and back from the switch's flow statistics.
 
 Written here because Ryu's encoder lacks the conntrack tuple fields and because a change must be packed fast; tests hold
 it against Ryu's encoder where that can say the same, and against OVS's own decoder everywhere. Layouts: OpenFlow 1.4
-specification; for the Nicira extensions Open vSwitch's ``ovs-actions(7)`` and ``nicira-ext.h``.
+specification.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
-from policy.flows import fields as f
-from policy.flows.fields import FIELDS, Field
-from policy.flows.flow import (
-    Action,
-    Commit,
-    Condition,
-    Conjunction,
-    Flow,
-    FlowError,
-    Learn,
-    Load,
-    Match,
-    Move,
-    Output,
-    OutputBond,
-    OutputTo,
-    Pop,
-    PopVlan,
-    Push,
-    PushVlan,
-    Resubmit,
-    Track,
-    match,
-)
-from policy.flows.tables import BY_NUMBER, TABLES
+from policy.flows.action_wire import decode_actions, encode_actions
+from policy.flows.flow import Action, Flow, Limit
+from policy.flows.match_wire import decode_match, encode_match
+from policy.flows.openflow import ANY, NO_BUFFER, VERSION, WireError
+from policy.flows.tables import BY_NUMBER
 
-VERSION = 5
 FLOW_MOD, BUNDLE_ADD = 14, 34
 ADD, DELETE, DELETE_STRICT = 0, 3, 4
-NO_BUFFER = ANY = 0xFFFFFFFF
-ALL_TABLES = 0xFF
-APPLY_ACTIONS = 4
-NICIRA = 0x00002320
-# Nicira action subtypes.
-REG_MOVE, REG_LOAD, RESUBMIT_TABLE, BUNDLE, OUTPUT_REG = 6, 7, 14, 12, 15
-STACK_PUSH, STACK_POP, CONJUNCTION, CT, LEARN2 = 27, 28, 34, 35, 45
-OFPP_IN_PORT = 0xFFF8
-# ovs-actions(7), bundle: algorithms; hash field eth_src.
-_ALGORITHMS = {"active_backup": 0, "hrw": 1}
-
-
-class WireError(Exception):
-    """Bytes from a switch that are not a flow of ours; a foreign flow is one such."""
-
-
-# --- ports: 16 bits inside OVS, 32 in OpenFlow 1.1 and later; the reserved ones keep their low bits.
-
-
-def _port32(port: int) -> int:
-    return port | 0xFFFF0000 if port >= 0xFF00 else port
-
-
-def _port16(port: int) -> int:
-    return port & 0xFFFF if port >= 0xFFFFFF00 else port
-
-
-# --- match
-
-
-def _header(field: Field, has_mask: bool) -> int:
-    size = field.wire_bits + 7 >> 3
-    return field.oxm_class << 16 | field.oxm_field << 9 | has_mask << 8 | size << has_mask
-
-
-def encode_match(tests: Match) -> bytes:
-    """An ofp_match, padded. Prerequisites come first, as OVS wants them."""
-    parts: dict[tuple[int, int], tuple[Field, int, int]] = {}
-    for field, value, mask in tests:
-        key = (field.oxm_class, field.oxm_field)
-        _, old_value, old_mask = parts.get(key, (field, 0, 0))
-        parts[key] = (field, old_value | value << field.offset, old_mask | mask << field.offset)
-    data = b"".join(_encode_condition(*part) for _, part in sorted(parts.items(), key=_wire_order))
-    length = 4 + len(data)
-    return struct.pack("!HH", 1, length) + data + bytes(-length % 8)
-
-
-def _wire_order(item: tuple[tuple[int, int], tuple[Field, int, int]]) -> tuple[int, int, int]:
-    (oxm_class, number), _ = item
-    # ct_state is the prerequisite of the connection's tuple, basic fields are in order of dependence already.
-    return (0 if oxm_class == f.OXM else 1, number, 0)
-
-
-def _encode_condition(field: Field, value: int, mask: int) -> bytes:
-    size = field.wire_bits + 7 >> 3
-    if field is f.IN_PORT:
-        value = _port32(value)
-    if mask == (1 << field.wire_bits) - 1:
-        return struct.pack("!I", _header(field, False)) + value.to_bytes(size, "big")
-    return struct.pack("!I", _header(field, True)) + value.to_bytes(size, "big") + mask.to_bytes(size, "big")
-
-
-_PLAIN = {(field.oxm_class, field.oxm_field): field for field in FIELDS.values() if not field.is_register}
-_PARTS: dict[int, list[Field]] = {}
-for _part in f.register_parts():
-    _PARTS.setdefault(_part.oxm_field, []).append(_part)
-
-
-def decode_match(data: bytes) -> Match:
-    """The tests of an ofp_match without its padding. Raises ``WireError`` for a field we never match, or told twice."""
-    kind, length = struct.unpack_from("!HH", data)
-    if kind != 1:
-        raise WireError(f"match type {kind}")
-    tests: list[Condition] = []
-    at = 4
-    while at < length:
-        (header,) = struct.unpack_from("!I", data, at)
-        oxm_class, number, has_mask, size = header >> 16, header >> 9 & 0x7F, header >> 8 & 1, header & 0xFF
-        body = data[at + 4 : at + 4 + size]
-        if len(body) != size:
-            raise WireError("match cut short")
-        at += 4 + size
-        if has_mask:
-            size //= 2
-        value = int.from_bytes(body[:size], "big")
-        mask = int.from_bytes(body[size:], "big") if has_mask else (1 << size * 8) - 1
-        tests += _decode_condition(oxm_class, number, value, mask, bool(has_mask))
-    try:
-        return match(tests)
-    except FlowError as error:
-        raise WireError(str(error)) from None
-
-
-def _decode_condition(oxm_class: int, number: int, value: int, mask: int, has_mask: bool) -> Iterator[Condition]:
-    field = _PLAIN.get((oxm_class, number))
-    if field is not None:
-        if field is f.IN_PORT:
-            value = _port16(value)
-        yield Condition(field, value, mask if has_mask else field.full)
-        return
-    if oxm_class != f.NXM_1 or number not in _PARTS:
-        raise WireError(f"match on field {oxm_class:#x}:{number}")
-    covered = 0
-    for part in _PARTS[number]:
-        part_mask = mask >> part.offset & part.full
-        covered |= part.full << part.offset
-        if part_mask:
-            yield Condition(part, value >> part.offset & part.full, part_mask)
-    if mask & ~covered:
-        raise WireError(f"match on unused bits of reg{number}")
-
-
-# --- actions
-
-
-# In actions OVS tells these by their older Nicira names (class, field); so do we, and what it tells back is the same.
-_OLD_NAMES = {
-    f.ETH_DST: (0x0000, 1),
-    f.ETH_SRC: (0x0000, 2),
-    f.IPV4_SRC: (0x0000, 7),
-    f.IPV4_DST: (0x0000, 8),
-    f.IPV6_SRC: (f.NXM_1, 19),
-    f.IPV6_DST: (f.NXM_1, 20),
-}
-_BY_OLD_NAME = {name: field for field, name in _OLD_NAMES.items()}
-
-
-def _name(field: Field) -> int:
-    """The header that names a field in an action."""
-    oxm_class, number = _OLD_NAMES.get(field, (field.oxm_class, field.oxm_field))
-    return oxm_class << 16 | number << 9 | field.wire_bits + 7 >> 3
-
-
-def encode_actions(actions: Iterable[Action]) -> bytes:
-    """A list of actions."""
-    return b"".join(map(_encode_action, actions))
-
-
-def _nicira(subtype: int, body: bytes) -> bytes:
-    length = 10 + len(body)
-    padded = -(-length // 8) * 8
-    return struct.pack("!HHIH", 0xFFFF, padded, NICIRA, subtype) + body + bytes(padded - length)
-
-
-def _bits(field: Field, bits: int | None = None) -> int:
-    """ofs_nbits: where a subfield begins and how long it is."""
-    return field.offset << 6 | (bits or field.bits) - 1
-
-
-@lru_cache(maxsize=65536)
-def _encode_action(action: Action) -> bytes:
-    match action:
-        case Load(field, value):
-            return _nicira(REG_LOAD, struct.pack("!HIQ", _bits(field), _name(field), value))
-        case Move(source, target, bits):
-            headers = struct.pack("!II", _name(source), _name(target))
-            return _nicira(REG_MOVE, struct.pack("!HHH", bits, source.offset, target.offset) + headers)
-        case Push(field):
-            return _nicira(STACK_PUSH, struct.pack("!HIH6x", field.offset, _name(field), field.bits))
-        case Pop(field):
-            return _nicira(STACK_POP, struct.pack("!HIH6x", field.offset, _name(field), field.bits))
-        case Resubmit(table):
-            return _nicira(RESUBMIT_TABLE, struct.pack("!HB3x", OFPP_IN_PORT, TABLES[table].number))
-        case Track(table):
-            zone = struct.pack("!IH", _name(f.ZONE), _bits(f.ZONE))
-            return _nicira(CT, struct.pack("!H", 0) + zone + struct.pack("!B3xH", TABLES[table].number, 0))
-        case Commit():
-            zone = struct.pack("!IH", _name(f.ZONE), _bits(f.ZONE))
-            return _nicira(CT, struct.pack("!H", 1) + zone + struct.pack("!B3xH", 0xFF, 0))
-        case Output(port):
-            return struct.pack("!HHIH6x", 0, 16, _port32(port), 0)
-        case OutputTo(field):
-            return _nicira(OUTPUT_REG, struct.pack("!HIH6x", _bits(field), _name(field), 0xFFFF))
-        case OutputBond(members, algorithm):
-            # basis 0, hash field eth_src (0), slave type in_port, no register to write to
-            head = struct.pack("!HHHIHHI4x", _ALGORITHMS[algorithm], 0, 0, 0x00000002, len(members), 0, 0)
-            return _nicira(BUNDLE, head + b"".join(struct.pack("!H", port) for port in members))
-        case PushVlan():
-            return struct.pack("!HHH2x", 17, 8, 0x8100)
-        case PopVlan():
-            return struct.pack("!HH4x", 18, 8)
-        case Conjunction(number, clause, of):
-            return _nicira(CONJUNCTION, struct.pack("!BBI", clause, of, number))
-        case Learn():
-            return _encode_learn(action)
-
-
-# A learn specification: bits 0..10 width, bit 11 load (else match), bit 13 immediate value (else a field).
-_LOAD = 1 << 11
-# What LEARN writes: the entry matches on vlan and on eth_dst = this packet's eth_src, and loads uplink_out.
-_SPECS = ((0, f.VLAN, f.VLAN), (0, f.ETH_SRC, f.ETH_DST), (_LOAD, f.UPLINK_IN, f.UPLINK_OUT))
-
-
-def _encode_learn(action: Learn) -> bytes:
-    table = TABLES[action.table].number
-    head = struct.pack(
-        "!HHHQHBxHHIH2x", 0, action.hard_timeout, LEARN_PRIORITY, action.cookie, 0, table, 0, 0, action.limit, 0
-    )
-    specs = b"".join(
-        struct.pack("!H", flags | source.bits)
-        + struct.pack("!IH", _name(source), source.offset)
-        + struct.pack("!IH", _name(target), target.offset)
-        for flags, source, target in _SPECS
-    )
-    return _nicira(LEARN2, head + specs)
-
-
-LEARN_PRIORITY = 100
-
-
-def decode_actions(data: bytes) -> tuple[Action, ...]:
-    """A list of actions as OVS writes them. Raises ``WireError`` for an action of ours never written."""
-    found: list[Action] = []
-    at = 0
-    while at < len(data):
-        kind, length = struct.unpack_from("!HH", data, at)
-        if length < 8 or at + length > len(data):
-            raise WireError("action cut short")
-        found.append(_decode_action(kind, bytes(data[at : at + length])))
-        at += length
-    return tuple(found)
-
-
-@lru_cache(maxsize=65536)
-def _decode_action(kind: int, data: bytes) -> Action:
-    if kind == 0:
-        return Output(_port16(struct.unpack_from("!I", data, 4)[0]))
-    if kind == 17:
-        return PushVlan()
-    if kind == 18:
-        return PopVlan()
-    if kind == 25:
-        return _decode_set_field(data)
-    if kind != 0xFFFF:
-        raise WireError(f"action type {kind}")
-    vendor, subtype = struct.unpack_from("!IH", data, 4)
-    if vendor != NICIRA:
-        raise WireError(f"action of vendor {vendor:#x}")
-    body = data[10:]
-    return _decode_nicira(subtype, body)
-
-
-def _decode_set_field(data: bytes) -> Action:
-    (header,) = struct.unpack_from("!I", data, 4)
-    size = header & 0xFF
-    if header >> 8 & 1:
-        raise WireError("masked set_field")
-    return _load(header, 0, size * 8, int.from_bytes(data[8 : 8 + size], "big"))
-
-
-def _decode_nicira(subtype: int, body: bytes) -> Action:
-    if subtype == REG_LOAD:
-        ofs_nbits, header, value = struct.unpack_from("!HIQ", body)
-        return _load(header, ofs_nbits >> 6, (ofs_nbits & 0x3F) + 1, value)
-    if subtype == REG_MOVE:
-        bits, source_offset, target_offset, source, target = struct.unpack_from("!HHHII", body)
-        return Move(_field(source, source_offset), _field(target, target_offset), bits)
-    if subtype in (STACK_PUSH, STACK_POP):
-        offset, header, _ = struct.unpack_from("!HIH", body)
-        field = _field(header, offset)
-        return Push(field) if subtype == STACK_PUSH else Pop(field)
-    if subtype == RESUBMIT_TABLE:
-        table = BY_NUMBER.get(struct.unpack_from("!HB", body)[1])
-        if table is None:
-            raise WireError("resubmit to a table that is not ours")
-        return Resubmit(table.name)
-    if subtype == CT:
-        flags, zone, bits, number, alg = struct.unpack_from("!HIHB3xH", body)
-        if zone != _name(f.ZONE) or bits != _bits(f.ZONE) or alg or any(body[14:]):
-            raise WireError("ct action of another shape")
-        if flags == 1 and number == 0xFF:
-            return Commit()
-        if flags == 0 and number in BY_NUMBER:
-            return Track(BY_NUMBER[number].name)
-        raise WireError("ct action of another shape")
-    if subtype == OUTPUT_REG:
-        ofs_nbits, header, _ = struct.unpack_from("!HIH", body)
-        return OutputTo(_field(header, ofs_nbits >> 6))
-    if subtype == BUNDLE:
-        algorithm, _, _, _, count = struct.unpack_from("!HHHIH", body)
-        names = {number: name for name, number in _ALGORITHMS.items()}
-        if algorithm not in names:
-            raise WireError("bundle action of another shape")
-        return OutputBond(struct.unpack_from(f"!{count}H", body, 22), names[algorithm])
-    if subtype == CONJUNCTION:
-        clause, of, number = struct.unpack_from("!BBI", body)
-        return Conjunction(number, clause, of)
-    if subtype == LEARN2:
-        _, hard, _, cookie, _, number, _, _, limit, _ = struct.unpack_from("!HHHQHBxHHIH", body)
-        if number in BY_NUMBER:
-            learn = Learn(BY_NUMBER[number].name, cookie, hard, limit)
-            if _encode_learn(learn)[10:] == body:
-                return learn
-        raise WireError("learn action of another shape")
-    raise WireError(f"Nicira action {subtype}")
-
-
-def _field(header: int, offset: int) -> Field:
-    oxm_class, number = header >> 16, header >> 9 & 0x7F
-    plain = _BY_OLD_NAME.get((oxm_class, number)) or _PLAIN.get((oxm_class, number))
-    if plain is not None and offset == 0:
-        return plain
-    for part in _PARTS.get(number, ()) if oxm_class == f.NXM_1 else ():
-        if part.offset == offset:
-            return part
-    raise WireError(f"field {header:#x} at bit {offset} is not one of ours")
-
-
-def _load(header: int, offset: int, bits: int, value: int) -> Load:
-    field = _field(header, offset)
-    if field.bits != bits:
-        raise WireError(f"load of {bits} bits into {field.name}")
-    return Load(field, value)
-
-
-# --- whole messages
+APPLY_ACTIONS, METER = 4, 6
 
 
 def flow_mod(flow: Flow, xid: int, command: int = ADD) -> bytes:
@@ -364,10 +27,31 @@ def flow_mod(flow: Flow, xid: int, command: int = ADD) -> bytes:
     tests = encode_match(flow.match)
     body = b""
     if command == ADD:
-        actions = encode_actions(flow.actions)
-        if actions:
-            body = struct.pack("!HH4x", APPLY_ACTIONS, 8 + len(actions)) + actions
+        body = encode_instructions(flow.actions)
     return _flow_mod(flow.table.number, command, flow.priority, flow.cookie, tests + body, xid)
+
+
+def encode_instructions(actions: tuple[Action, ...]) -> bytes:
+    """The instructions of a flow: its meter, and its actions."""
+    meter = b""
+    if actions and isinstance(actions[0], Limit):
+        meter = struct.pack("!HHI", METER, 8, actions[0].meter)
+        actions = actions[1:]
+    packed = encode_actions(actions)
+    return meter + (struct.pack("!HH4x", APPLY_ACTIONS, 8 + len(packed)) + packed if packed else b"")
+
+
+def _decode_instructions(data: bytes) -> tuple[Action, ...]:
+    limit: tuple[Action, ...] = ()
+    if data[:4] == struct.pack("!HH", METER, 8):
+        limit = (Limit(struct.unpack_from("!I", data, 4)[0]),)
+        data = data[8:]
+    if not data:
+        return limit
+    kind, length = struct.unpack_from("!HH", data)
+    if kind != APPLY_ACTIONS or length != len(data):
+        raise WireError("instructions of another shape")
+    return limit + decode_actions(data[8:])
 
 
 def raw_delete(table: int, priority: int, raw_match: bytes, xid: int) -> bytes:
@@ -407,8 +91,11 @@ class Installed:
     bytes: int
 
 
-def decode_flow_stats(body: bytes) -> Iterator[Installed]:
-    """The entries of one OFPMP_FLOW reply's body (after the multipart header). Raises ``WireError`` if cut short."""
+def decode_flow_stats(body: bytes, *, counters_only: bool = False) -> Iterator[Installed]:
+    """The entries of one OFPMP_FLOW reply's body (after the multipart header). Raises ``WireError`` if cut short.
+
+    ``counters_only``: the flows themselves are not looked into, which is quicker.
+    """
     at = 0
     while at < len(body):
         if len(body) - at < 56:
@@ -423,7 +110,7 @@ def decode_flow_stats(body: bytes) -> Iterator[Installed]:
         match_length = struct.unpack_from("!H", entry, 50)[0]
         padded = -(-match_length // 8) * 8
         raw_match = bytes(entry[48 : 48 + padded])
-        plain = not (idle or hard or flags)
+        plain = not (idle or hard or flags or counters_only)
         flow = _decode_flow(table, priority, cookie, raw_match, entry[48 + padded :]) if plain else None
         yield Installed(table, priority, cookie, raw_match, flow, packets, octets)
 
@@ -433,12 +120,7 @@ def _decode_flow(table: int, priority: int, cookie: int, raw_match: bytes, instr
         return None
     try:
         tests = decode_match(raw_match)
-        actions: tuple[Action, ...] = ()
-        if instructions:
-            kind, length = struct.unpack_from("!HH", instructions)
-            if kind != APPLY_ACTIONS or length != len(instructions):
-                return None
-            actions = decode_actions(instructions[8:])
+        actions = _decode_instructions(instructions)
     except (WireError, struct.error):
         return None
     return Flow(BY_NUMBER[table], priority, tests, actions, cookie)

@@ -111,6 +111,26 @@ def test_a_hidden_rule_names_the_few_that_hide_it():
     assert [place.line for place in first.related] == [16]
 
 
+FTP = "services: {ftp: {terms: tcp/21, helper: ftp}}\n"
+HELPED = "{name: helped, allow: ftp, from: web, to: db}"
+UNHELPED = "{name: wide, allow: tcp/20-22, from: web, to: db}"
+
+
+def test_a_rule_that_helps_is_more_than_one_that_allows_the_same():
+    base = BASE + FTP
+    assert found(rules(HELPED, UNHELPED), base) == []  # without the first, nobody would help
+    assert found(rules(HELPED.replace("ftp", "tcp/21"), UNHELPED), BASE) != []
+    assert found(rules(UNHELPED, HELPED), base) == [("PC101", HELPED)]
+    assert found(rules(HELPED, HELPED.replace("helped", "again")), base) == [
+        ("PC107", HELPED.replace("helped", "again"))
+    ]
+    assert found(rules(HELPED, HELPED.replace("name: helped, allow: ftp", "allow: tcp/21")), base) == [
+        ("PC107", "{allow: tcp/21, from: web, to: db}")
+    ]
+    denied = [rule.replace("allow", "deny") for rule in (UNHELPED, HELPED)]
+    assert ("PC107", denied[1]) in found(rules(*denied), base)
+
+
 def test_rules_of_audit_policies_are_left_alone():
     assert found(CLIENTS.replace("name: shop", "{name: shop, mode: audit, rules: [{allow: tcp}]}\n  - name: x")) == []
 
@@ -143,12 +163,16 @@ def test_groups_and_services():
         "  offered: {match: role == db, shared: true}\n"
         "  typo: {match: role == wbe}\n"
         "  claimed: {match: role == web}\n"
+        "  busy: {match: role == web}\n"
+        "  crowd: {match: role == db}\n"
         "services:\n"
         "  used: inner\n"
         "  inner: tcp/1\n"
         "  idle: tcp/2\n"
         "assertions:\n"
         "  - {name: a, never: used, from: [claimed, typo], to: db}\n"
+        "limits:\n"
+        "  many: {for: [busy, {any_of: crowd}], connections: 9}\n"
     )
     assert found(CLIENTS, base) == [
         ("PC201", "lost: {any_of: [deeper]}"),
@@ -169,7 +193,7 @@ def test_names_of_tenants_are_their_own():
     )
     files = {"p.yaml": (base + CLIENTS).encode(), "t.yaml": tenant.encode()}
     listed = [(each.code, each.place.file, each.message) for each in lint(load_texts(files), files).findings]
-    assert ("PC201", "t.yaml", "no rule or assertion uses group acme/web") in listed
+    assert ("PC201", "t.yaml", "no rule, assertion or limit uses group acme/web") in listed
     assert not [each for each in listed if each[0] == "PC201" and each[1] == "p.yaml"]
 
 

@@ -121,6 +121,15 @@ def test_what_is_told():
     )  # fmt: skip
 
 
+def test_roles_are_told_as_exceptions():
+    vms = "  gate: {roles: router, vnics: [{iface_id: a, roles: [dhcp-server, router]}, {iface_id: b}]}\n"
+    exceptions = values(POLICY.replace("vms:\n", "vms:\n" + vms))["exceptions"]
+    assert [(each["text"], each["line"]) for each in exceptions if "gate" in each["text"]] == [
+        ("VM gate has the role router: it may send IPv6 router advertisements and redirects", 4),
+        ("vNIC gate/a has the role dhcp-server: it may answer DHCP requests", 4),
+    ]
+
+
 @settings(max_examples=15, deadline=None)
 @given(documents())
 def test_who_talks_by_which_rule_is_all_and_only_what_goes_through(found):

@@ -18,6 +18,7 @@ from ryu_apps.facts import (
 from ryu_apps.session import ANSWER_SECONDS
 from tests.apps.shops import APP, ETH, ONE, OTHER, PORTS, A, B, a, b, flows_of, shop, waiting
 from tests.apps.worlds import World
+from tests.topology.builders import vnic
 
 # --- the start
 
@@ -160,7 +161,7 @@ def test_news_of_old_sessions_and_of_what_nobody_asked_for_are_ignored():
     before = dict(world.switches[1].flows)
     for session in (now - 1, now, now + 1, 0):
         world.facts += [
-            FlowsRead(1, session, ()),
+            FlowsRead(1, session, (), {}, 0),
             ReadFailed(1, session, "no"),
             BundleDone(1, session, 99),
             BundleRefused(1, session, 99, "no"),
@@ -197,3 +198,16 @@ def test_an_answered_question_times_out_no_more():
     world = shop()
     world.pass_time(10 * ANSWER_SECONDS)
     assert world.disconnected == [] and world.sent() == 1
+
+
+def test_a_vnic_that_migrates_with_other_addresses_is_followed_on_both_sides():
+    world = World((A, B))
+    world.policy(ONE)
+    stranger = vnic("tap-s", "stranger", "52:54:00:00:00:09", labels="role=app")
+    world.snapshot(a(*PORTS, replace(stranger, ids={**stranger.ids, "addresses": "10.0.0.99"})))
+    world.snapshot(b(ETH, replace(stranger, ids={**stranger.ids, "addresses": "10.0.0.98"})))
+    world.connect(1)
+    world.connect(11)
+    world.run()
+    world.check_settled()
+    assert "several-switches" in {finding["code"] for finding in world.status()["findings"]}

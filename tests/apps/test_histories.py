@@ -46,7 +46,7 @@ stray = st.one_of(
     st.builds(BundleRefused, dpids, sessions, serials, st.just("stray")),
     st.builds(ReadFailed, dpids, sessions, st.just("stray")),
     st.builds(Due, dpids, sessions, st.sampled_from(("answer", "retry", "other")), serials),
-    st.builds(FlowsRead, dpids, st.just(0), st.just(())),
+    st.builds(FlowsRead, dpids, st.just(0), st.just(()), st.just({}), st.just(0)),
     st.builds(RetryWrites, remotes, st.booleans()),
     st.just(GraceOver()),
 )

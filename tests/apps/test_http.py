@@ -38,11 +38,21 @@ class Watch:
         self.asked.append(seconds)
 
 
+class Told(Worker):
+    """A worker that says that all is enforced when it is told to."""
+
+    enforced = False
+
+    @property
+    def status(self):
+        return {**super().status, "enforced": self.enforced}
+
+
 class Pages:
     """The pages of a controller that is just starting; ``waited`` are the times that somebody would have waited."""
 
     def __init__(self):
-        self.worker = Worker(Engine(EngineSettings(("unix:a",))))
+        self.worker = Told(Engine(EngineSettings(("unix:a",))))
         self.watch = Watch()
         self.waited = []
         self.worker.wait_for_change = self._wait
@@ -51,7 +61,7 @@ class Pages:
 
     def _wait(self, seconds):
         self.waited.append(seconds)
-        self.worker.status = {**self.worker.status, "enforced": True}
+        self.worker.enforced = True
 
     def get(self, path, method="GET"):
         return Request.blank(path, method=method).get_response(self.application)
@@ -185,3 +195,21 @@ def timed(port):
     began = time.monotonic()
     status(port)
     return time.monotonic() - began
+
+
+# --- counters and metrics
+
+
+def test_counters_and_metrics_while_the_controller_starts(pages):
+    answer = pages.get("/portcullis/counters")
+    assert (answer.status_code, answer.json["rules"], answer.json["revision"]) == (200, [], None)
+    answer = pages.get("/portcullis/metrics")
+    assert answer.content_type == "text/plain" and "portcullis_enforced 0.0" in answer.text
+    assert pages.get("/portcullis/status").json["log"] == []
+
+
+def test_a_log_that_cannot_be_is_told_at_the_start(tmp_path):
+    with pytest.raises(AssertionError, match="'nowhere' is no place for a log"), controller(
+        tmp_path, "--portcullis-log", "nowhere"
+    ):
+        pass

@@ -9,6 +9,7 @@ from policy.flows import fields as f
 from policy.flows import wire
 from policy.flows.cookies import Kind, cookie, reason
 from policy.flows.flow import Flow, Output, exact, match
+from policy.flows.match_wire import encode_match
 from policy.flows.tables import TABLES
 from ryu_apps.engine import REFUSED
 from ryu_apps.facts import (
@@ -126,7 +127,7 @@ def test_flows_that_cannot_be_read_are_asked_for_again():
 
 def installed(found, **more):
     """The flow as the switch tells it; ``more`` says what is different."""
-    match_ = wire.encode_match(found.match)
+    match_ = encode_match(found.match)
     told = wire.Installed(found.table.number, found.priority, found.cookie, match_, found, 0, 0)
     return replace(told, **more)
 
@@ -138,7 +139,7 @@ def test_flows_of_others_in_our_tables_are_removed_and_told():
     # One of our own by its key, another's by its cookie; it stands in ours' place.
     stolen = next(iter(flows_of(switch, Kind.VNIC)))
     switch.flows.pop(stolen.key)
-    elsewhere = wire.Installed(250, 1, 0, wire.encode_match(()), None, 0, 0)
+    elsewhere = wire.Installed(250, 1, 0, encode_match(()), None, 0, 0)
     switch.foreign = [
         installed(opens),
         installed(opens, flow=None, cookie=stolen.cookie),

@@ -44,7 +44,9 @@ def test_before_anything_is_known():
         "bridges": [],
         "unmanaged": [],
         "vnics": [],
-        "ovsdb": [{"remote": A, "connected": False, "error": "not connected yet", "write_error": None}],
+        "ovsdb": [
+            {"remote": A, "connected": False, "error": "not connected yet", "write_error": None, "ours": False}
+        ],
         "findings": [],
     }
 
@@ -79,6 +81,9 @@ def test_everything_is_enforced():
         "bundles": 0,
         "refusals": 0,
         "foreign_removed": 0,
+        "drift": 0,
+        "watched": True,
+        "master": True,
         "uplinks": [{"port": "eth0", "kind": "uplink", "members": ["eth0"]}],
     }
     assert status["vnics"][1] == {
@@ -96,7 +101,7 @@ def test_everything_is_enforced():
         "labels": {"role": "web"},
     }
     assert len(status["vnics"]) == 2
-    assert status["ovsdb"] == [{"remote": A, "connected": True, "error": None, "write_error": None}]
+    assert status["ovsdb"] == [{"remote": A, "connected": True, "error": None, "write_error": None, "ours": True}]
 
 
 def test_what_a_bundle_was_is_counted():

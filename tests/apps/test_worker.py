@@ -71,13 +71,15 @@ hub.spawn_after(0.2, worker.put, GraceOver())
 worker.wait_for_change(20)
 assert worker.engine.grace_over and worker.idle and time.monotonic() - began < 10
 # Carrying out an effect may let others run: meanwhile nothing is settled.
-seen = []
+begun, go_on = hub.Event(), hub.Event()
 def slow(effect):
-    hub.sleep(0.2)
+    begun.set()
+    go_on.wait()
 worker.switches.read = slow
 worker.put(SwitchUp(7, 1))
-hub.sleep(0.1)
-assert not worker.idle and not worker.status["unmanaged"]
+begun.wait(20)
+assert not worker.idle
+go_on.set()
 worker.wait_for_change(20)
 assert worker.idle and worker.status["unmanaged"]
 print("fine")
@@ -109,3 +111,33 @@ for ports in ((WEB, P("tap-x")), (WEB, P("tap-x")), (WEB,)):
     lines = [line.split(":", 2)[2] for line in done.stderr.splitlines() if "tap-x" in line]
     line = "bridge br0: port tap-x is shut: nobody's port: it has no iface-id and is not named as an uplink"
     assert lines == [line, f"no longer: {line}"]
+
+
+def test_reports_go_beside_the_worker_into_a_file(tmp_path):
+    done = run(
+        f"""
+import json
+from pathlib import Path
+from ryu_apps.reports.reporter import Reporter
+from tests.apps.reporting import number, punted, tcp, world
+engine = world().engine
+log = Path({str(tmp_path / "log")!r})
+worker = Worker(engine, Reporter(engine, sinks=[f"file:{{log}}"]))
+answers = hub.Queue()
+worker._carry_out = answers.put
+worker.start()
+worker.put(punted(number(engine, "shop/loud-no"), tcp(target="10.0.0.13", dport=23)))
+assert answers.get(timeout=20).in_port == 2
+with hub.Timeout(20):
+    while not worker.reporter.spouts[0].written:
+        hub.sleep(0.01)
+assert json.loads(log.read_text())["rule"] == "loud-no"
+assert worker.idle and not worker.reporter.waiting
+# A defect there is a defect like any other.
+worker.reporter.reports.hear = broken
+worker.put(punted(0))
+hub.sleep(20)
+"""
+    )
+    assert done.returncode == 70, done.stderr
+    assert "defect while handling [Punted(" in done.stderr

@@ -35,15 +35,15 @@ def emit(fact):
 
 def slow(seconds):
     """Loads that take their time, in which something can happen."""
-    load = policy_watch.load
+    load = policy_watch.Loader.load
 
-    def slowly(path):
-        found = load(path)
+    def slowly(loader, path):
+        found = load(loader, path)
         say(loading=True)
         patcher.original("time").sleep(seconds)
         return found
 
-    policy_watch.load = slowly
+    policy_watch.Loader.load = slowly
 
 
 def pester(watch):

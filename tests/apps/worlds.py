@@ -9,25 +9,35 @@ from __future__ import annotations
 import functools
 import heapq
 import itertools
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from policy.errors import PolicyError
 from policy.flows import wire
-from policy.flows.compile import bridge_flows, prepare
+from policy.flows.bridge_book import BridgeBook
+from policy.flows.compile import prepare
 from policy.flows.cookies import Kind, reason
-from policy.flows.flow import Flow, Key
+from policy.flows.flow import Flow, Key, Limit, Punt
+from policy.flows.match_wire import encode_match
+from policy.flows.meters import HIGHEST_METER, Meter
+from policy.flows.pieces import unmetered
 from policy.load import load_texts
-from ryu_apps.engine import NO_POLICY, Engine, EngineSettings, universe
+from ryu_apps.engine import NO_POLICY, Engine, EngineSettings
 from ryu_apps.facts import (
     BundleDone,
     BundleRefused,
+    ClaimBridge,
     Disconnect,
+    DriftFound,
     FlowsRead,
     Later,
+    MetersRead,
     PolicyLoaded,
     PolicyRefused,
     ReadFlows,
+    ReadMeters,
+    RoleTold,
     SecureBridge,
     SendBundle,
     SwitchDown,
@@ -39,6 +49,7 @@ from ryu_apps.status import status_of
 from topology.join import resolve
 from topology.ports import VnicPort
 from topology.rows import COLUMNS, Change, Database, apply_changes
+from topology.vnic import Everybody
 from topology.zones import ZONE_KEY
 
 UPLINKS = ("eth*",)
@@ -85,6 +96,8 @@ class Switch:
     dpid: int
     flows: dict[Key, Flow] = field(default_factory=dict)
     foreign: list[wire.Installed] = field(default_factory=list)
+    meters: dict[int, Meter] = field(default_factory=dict)
+    most_meters: int = HIGHEST_METER
     session: int | None = None
     silent: bool = False
     refuse: object = None
@@ -94,7 +107,7 @@ class Switch:
     def told(self):
         """Its flows as its statistics tell them."""
         ours = (
-            wire.Installed(flow.table.number, flow.priority, flow.cookie, wire.encode_match(flow.match), flow, 0, 0)
+            wire.Installed(flow.table.number, flow.priority, flow.cookie, encode_match(flow.match), flow, 0, 0)
             for flow in self.flows.values()
         )
         return (*ours, *self.foreign)
@@ -104,6 +117,9 @@ class Switch:
         self.forgotten += bundle.forget
         if self.refuse is not None and (refusal := self.refuse(bundle)) is not None:
             return refusal
+        for meter in (*bundle.add_meters, *bundle.change_meters):
+            assert (meter.number in self.meters) is (meter in bundle.change_meters)
+            self.meters[meter.number] = meter
         for flow in bundle.remove:
             del self.flows[flow.key]
         self.flows.update({flow.key: flow for flow in bundle.add})
@@ -111,6 +127,11 @@ class Switch:
             self.foreign.remove(entry)
         # A flow of ours takes the place of a foreign one with its key.
         self.foreign = [entry for entry in self.foreign if entry.flow is None or entry.flow.key not in self.flows]
+        for number in bundle.remove_meters:
+            del self.meters[number]
+        # A switch takes no flow that names a meter which is not there, and removes those whose meter goes.
+        named = {a.meter for flow in self.flows.values() for a in flow.actions if isinstance(a, Limit | Punt)}
+        assert named <= self.meters.keys()
         self.bundles.append(bundle)
         return None
 
@@ -133,6 +154,9 @@ class World:
         self.now = 0.0
         self.timers: list = []
         self.disconnected: list[Disconnect] = []
+        self.alarms: list[DriftFound] = []
+        # What each bridge must hold, and of what this was worked out.
+        self._kept: dict[int, tuple[list, object]] = {}
         self._numbers = itertools.count(1)
 
     # --- what happens
@@ -221,7 +245,16 @@ class World:
             case ReadFlows(dpid, session):
                 switch = self.switches[dpid]
                 if switch.session == session and not switch.silent:
-                    self.facts.append(FlowsRead(dpid, session, switch.told()))
+                    self.facts.append(FlowsRead(dpid, session, switch.told(), dict(switch.meters), switch.most_meters))
+            case ClaimBridge(dpid, session):
+                if self.switches[dpid].session == session and not self.switches[dpid].silent:
+                    self.facts.append(RoleTold(dpid, session, master=True))
+            case ReadMeters(dpid, session, serial):
+                switch = self.switches[dpid]
+                if switch.session == session and not switch.silent:
+                    self.facts.append(MetersRead(dpid, session, serial, dict(switch.meters)))
+            case DriftFound():
+                self.alarms.append(effect)
             case SendBundle():
                 self._bundle(effect)
             case Disconnect(dpid):
@@ -279,7 +312,16 @@ class World:
     # --- what must hold
 
     def wanted(self, dpid):
-        """What the bridge must hold by all that has been told, said by nobody but the compiler."""
+        """What the bridge must hold by all that has been told; worked out again only after something else was told."""
+        if self.engine.refused:
+            return self._worked_out(dpid)
+        sources = [self.document, *itertools.chain(*self.told.items()), self.switches[dpid].most_meters]
+        if dpid not in self._kept or not _same(self._kept[dpid][0], sources):
+            self._kept[dpid] = sources, self._worked_out(dpid)
+        return self._kept[dpid][1]
+
+    def _worked_out(self, dpid):
+        """As said by nobody but the compiler."""
         document = self.document or NO_POLICY
         topology = resolve(self.told, document.inventory, UPLINKS, self.engine.settings.bridges)
         # Ports that the switch does not take are the engine's own knowledge; there are tests for them alone.
@@ -292,7 +334,9 @@ class World:
             ),
         )
         bridge = next(bridge for bridge in topology.bridges if bridge.dpid == dpid)
-        return plain(bridge_flows(prepare(document, universe(document, topology)), bridge, {}))
+        vnics = Everybody().known(document.inventory, topology.vnic_ports)
+        wanted = BridgeBook().wanted(prepare(document, vnics.values()), bridge, {})
+        return plain((wanted if self.switches[dpid].most_meters else unmetered(wanted)).flat())
 
     def check_enforced(self):
         """Every managed bridge holds what it must, and nothing is on its way."""
@@ -334,7 +378,8 @@ class World:
         for dpid, switch in self.switches.items():
             if switch.session is not None:
                 if fresh is not None:
-                    fresh.switches[dpid] = Switch(dpid, dict(switch.flows), list(switch.foreign))
+                    copies = dict(switch.flows), list(switch.foreign), dict(switch.meters)
+                    fresh.switches[dpid] = Switch(dpid, *copies, switch.most_meters)
                     fresh.switches[dpid].session = 1
                     yield SwitchUp(dpid, 1)
                 else:
@@ -346,6 +391,10 @@ class World:
 
     def status(self):
         return status_of(self.engine)
+
+
+def _same(one, other):
+    return len(one) == len(other) and all(map(operator.is_, one, other))
 
 
 def _shut_if(port, refused, engine):

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from policy.cli import cli
-from tests.commands.sample import SHOP, status_page, topology_page
+from tests.commands.sample import SHOP, counters_page, status_page, topology_page
 
 
 @pytest.fixture
@@ -31,7 +31,11 @@ class Controller:
     """An HTTP server whose pages are what a test puts there: values for JSON, or (status, bytes)."""
 
     def __init__(self, port=0):
-        self.pages = {"/portcullis/status": status_page(), "/portcullis/topology": topology_page()}
+        self.pages = {
+            "/portcullis/status": status_page(),
+            "/portcullis/topology": topology_page(),
+            "/portcullis/counters": counters_page(),
+        }
         self.asked = []
         controller = self
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.conftest import portcullis
-from tests.commands.sample import SHOP, status_page, topology_page
+from tests.commands.sample import SHOP, counters_page, status_page, topology_page
 
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```([a-z]+) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -54,7 +54,9 @@ def test_the_policy_is_the_one_that_the_pages_are_made_of():
     assert files()["shop.yaml"] == SHOP
 
 
-@pytest.mark.parametrize(("title", "page"), [("status", status_page), ("topology", topology_page)])
+@pytest.mark.parametrize(
+    ("title", "page"), [("status", status_page), ("topology", topology_page), ("counters", counters_page)]
+)
 def test_json_in_status_md_is_what_the_engine_says(title, page):
     (shown,) = [json.loads(text) for name, text in blocks("status.md", "json") if name == title]
     assert without_counts(shown) == without_counts(page())
@@ -69,7 +71,8 @@ def without_counts(value):
 def test_every_key_of_the_status_is_explained():
     text = re.sub(r"```.*?```", "", (DOCS / "status.md").read_text(), flags=re.DOTALL)
     labels = {"role", *(vm for vm in ("web-1", "db-1"))}
-    assert {key for key in keys(status_page()) if f"`{key}`" not in text} - labels == set()
+    told = keys(status_page()) | keys(counters_page())
+    assert {key for key in told if f"`{key}`" not in text} - labels == set()
 
 
 def keys(value):

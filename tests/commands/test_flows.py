@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from policy.commands.flow_lines import MAX_LINE, read_line
 from policy.commands.reasons import DROPS, Reasons
-from policy.flows.compile import bridge_flows, prepare
+from policy.flows.bridge_book import bridge_flows
+from policy.flows.compile import prepare
 from policy.flows.cookies import LAYOUT, Builtin, Drop, Kind, cookie
 from policy.flows.rules import numbered
 from policy.flows.tables import TABLES

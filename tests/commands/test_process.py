@@ -1,10 +1,10 @@
 """The command as a process: exit status, streams, pipes, signals, and errors that nobody has foreseen."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -115,17 +115,26 @@ def test_names_that_the_terminal_cannot_show(shop, encoding):
 def test_colours_on_a_terminal_only(shop):
     words = ["explain", "shop.yaml", "--from", "web-1", "--to", "db-1", "--service", "tcp/3306"]
     assert "\x1b" not in run(*words).stdout
-    leader, follower = os.openpty()
     environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
     for more, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
-        process = subprocess.run(
-            [*PORTCULLIS, *words], stdout=follower, timeout=60, env={**environment, "TERM": "xterm", **more}
-        )
-        assert process.returncode == 0
-        time.sleep(0.05)
-        assert ("\x1b[1;32mallow" in os.read(leader, 10_000).decode()) is coloured
-    os.close(leader)
-    os.close(follower)
+        shown = on_a_terminal([*PORTCULLIS, *words], {**environment, "TERM": "xterm", **more})
+        assert ("\x1b[1;32mallow" in shown) is coloured
+
+
+def on_a_terminal(command, environment):
+    """What a command writes to a terminal."""
+    leader, follower = os.openpty()
+    try:
+        process = subprocess.run(command, stdout=follower, timeout=60, env=environment)
+    finally:
+        os.close(follower)
+    assert process.returncode == 0
+    shown = b""
+    # Once nobody has its other end open, a terminal tells what is left in it, and then an error (pty(7)).
+    with os.fdopen(leader, "rb", buffering=0) as terminal, contextlib.suppress(OSError):
+        while piece := terminal.read(10_000):
+            shown += piece
+    return shown.decode()
 
 
 def test_it_starts_quickly_and_without_what_it_does_not_need(shop):

@@ -36,7 +36,7 @@ def test_everything(shop):
     (shop / "ryu.conf").write_text("")
     words = shlex.split(
         ". --ovsdb tcp:h:6640 --ovsdb unix:/a --uplink eth1 --uplink 'bond*' --bridge br0 --listen [::1]:7000 "
-        "--status-port 9000 --config-file ryu.conf --verbose"
+        "--log stdout --log file:x --status-port 9000 --config-file ryu.conf --verbose"
     )
     assert command(*words, "--", "--log-file", "--x", "more")[3:] == [
         "--config-file=ryu.conf",
@@ -46,6 +46,8 @@ def test_everything(shop):
         "--portcullis-uplink=eth1",
         "--portcullis-uplink=bond*",
         "--portcullis-bridge=br0",
+        "--portcullis-log=stdout",
+        "--portcullis-log=file:x",
         "--ofp-listen-host=::1",
         "--ofp-tcp-listen-port=7000",
         "--wsapi-host=127.0.0.1",

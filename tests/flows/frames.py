@@ -41,7 +41,8 @@ def _transport(packet: Packet) -> Frame:
     payload = Raw(b"portcullis")
     if packet.ip_proto == TCP_NUMBER:
         # Numbers that fit, for a switch that checks sequences: the opener's from 1000, the answerer's from 5000.
-        return TCP(sport=packet.tcp_src, dport=packet.tcp_dst, flags=packet.tcp_flags, **_sequence(packet))
+        head = TCP(sport=packet.tcp_src, dport=packet.tcp_dst, flags=packet.tcp_flags, **_sequence(packet))
+        return head / Raw(_control_message(packet)) if packet.announces else head
     if packet.ip_proto == UDP_NUMBER:
         return UDP(sport=packet.udp_src, dport=packet.udp_dst) / payload
     if packet.ip_proto == SCTP_NUMBER:
@@ -52,6 +53,18 @@ def _transport(packet: Packet) -> Frame:
     if packet.ip_proto == ICMPV6 and packet.eth_type == IPV6_TYPE:
         return _icmpv6(packet)
     return Raw(GRE_OR_ALIKE)
+
+
+def _control_message(packet: Packet) -> bytes:
+    """The FTP control message by which the packet's sender announces where it listens (RFC 959, RFC 2428)."""
+    assert packet.announces is not None
+    address, port = packet.announces
+    asks = packet.tcp_dst == 21
+    if packet.eth_type == IPV6_TYPE:
+        eprt = f"EPRT |2|{IPv6Address(address)}|{port}|"
+        return f"{eprt if asks else f'229 Entering Extended Passive Mode (|||{port}|)'}\r\n".encode()
+    numbers = ",".join(map(str, (*address.to_bytes(4, "big"), *port.to_bytes(2, "big"))))
+    return f"{f'PORT {numbers}' if asks else f'227 Entering Passive Mode ({numbers}).'}\r\n".encode()
 
 
 def _sequence(packet: Packet) -> dict[str, int]:

@@ -11,11 +11,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-from policy.flows import wire
-from policy.flows.flow import Flow, Key
+from policy.flows import action_wire, meter_wire, openflow, wire
+from policy.flows.flow import Action, Flow, Key
+from policy.flows.match_wire import encode_match
+from policy.flows.meters import Meter
 from policy.flows.tables import TABLES
 
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, MULTIPART_REQUEST, MULTIPART_REPLY = 0, 1, 2, 3, 18, 19
+SET_CONFIG, PACKET_IN, PACKET_OUT, CONTROLLER = 9, 10, 13, 0xFFFFFFFD
 BARRIER_REQUEST, BARRIER_REPLY, BUNDLE_CONTROL = 20, 21, 33
 OPEN, CLOSE, COMMIT = 0, 2, 4
 ATOMIC_ORDERED = 3
@@ -52,6 +55,10 @@ class Switch:
         self._socket.sendall(b"".join(wire.bundle_add(1, ATOMIC_ORDERED, message) for message in messages))
         self._control(COMMIT)
 
+    def meters(self, meters: Iterable[Meter]) -> None:
+        """Add meters. Raises ``Refused``."""
+        self.message(b"".join(meter_wire.meter_mod(meter, meter_wire.ADD, self._next()) for meter in meters))
+
     def empty(self, table: str) -> None:
         """Remove all flows of a table. Raises ``Refused``."""
         self.message(wire.empty_table(TABLES[table].number, self._next()))
@@ -64,7 +71,8 @@ class Switch:
 
     def dump(self) -> list[wire.Installed]:
         """All flows of the bridge."""
-        request = struct.pack("!HH4xB3xII4xQQ", OFPMP_FLOW, 0, 0xFF, wire.ANY, wire.ANY, 0, 0) + wire.encode_match(())
+        nothing = encode_match(())
+        request = struct.pack("!HH4xB3xII4xQQ", OFPMP_FLOW, 0, 0xFF, openflow.ANY, openflow.ANY, 0, 0) + nothing
         self._send(MULTIPART_REQUEST, request)
         found: list[wire.Installed] = []
         while True:
@@ -72,6 +80,21 @@ class Switch:
             found += wire.decode_flow_stats(body[8:])
             if not struct.unpack_from("!HH", body)[1] & 1:
                 return found
+
+    def listen(self) -> None:
+        """Want packet-ins, too: they are read with `packet_in`."""
+        self.message(struct.pack("!BBHIHH", openflow.VERSION, SET_CONFIG, 12, self._next(), 0, 0xFFFF))
+
+    def packet_in(self) -> bytes:
+        """The next packet-in, whole."""
+        body = self._receive(PACKET_IN)
+        return struct.pack("!BBHI", openflow.VERSION, PACKET_IN, 8 + len(body), 0) + body
+
+    def packet_out(self, actions: Iterable[Action], frame: bytes) -> None:
+        """Send a frame out. Raises ``Refused``."""
+        packed = action_wire.encode_actions(actions)
+        body = struct.pack("!IIH6x", openflow.NO_BUFFER, CONTROLLER, len(packed)) + packed + frame
+        self.message(struct.pack("!BBHI", openflow.VERSION, PACKET_OUT, 8 + len(body), self._next()) + body)
 
     def flows(self) -> dict[Key, Flow]:
         """All flows, every one of them of a shape that we write."""
@@ -89,7 +112,7 @@ class Switch:
         self._receive(BUNDLE_CONTROL)
 
     def _send(self, kind: int, body: bytes) -> None:
-        self._socket.sendall(struct.pack("!BBHI", wire.VERSION, kind, 8 + len(body), self._next()) + body)
+        self._socket.sendall(struct.pack("!BBHI", openflow.VERSION, kind, 8 + len(body), self._next()) + body)
 
     def _receive(self, wanted: int) -> bytes:
         while True:
@@ -97,7 +120,7 @@ class Switch:
             _, kind, length, xid = struct.unpack("!BBHI", head)
             body = self._exactly(length - 8)
             if kind == ECHO_REQUEST:
-                self._socket.sendall(struct.pack("!BBHI", wire.VERSION, ECHO_REPLY, length, xid) + body)
+                self._socket.sendall(struct.pack("!BBHI", openflow.VERSION, ECHO_REPLY, length, xid) + body)
             elif kind == ERROR:
                 number, code = struct.unpack_from("!HH", body)
                 raise Refused(f"error type {number}, code {code}, about {body[4:].hex()}")

@@ -14,11 +14,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mininet_scenarios.lab.ovs import Ovs
+from policy.flows.bridge_book import bridge_meters
 from policy.flows.difference import difference
 from policy.flows.flow import Flow, Key
 from policy.flows.tables import TABLES
 from tests.flows.openflow import Switch
-from tests.flows.worlds import OUTSIDE, PATCH, PLACES
+from tests.flows.worlds import OUTSIDE, PATCH, PLACES, World, document
 
 
 class Control:
@@ -86,6 +87,7 @@ class Real:
             peer = "right" if name == "left" else "left"
             self._vsctl_port(name, PATCH, "type=patch", f"options:peer={self.port(peer, PATCH)}")
             self.switches[name] = Switch(self.ovs.run_dir / f"{name}.mgmt")
+            self.switches[name].meters(bridge_meters(document(), World(document()).bridge(name)).values())
             self._installed[name] = {}
             self._set_prefixes(name)
         self.control = Control(self.ovs.run_dir / "ovs-vswitchd.ctl")
@@ -123,8 +125,9 @@ class Real:
                 self.switches[name].bundle(change.add, change.remove)
                 self._installed[name] = tables[name]
         if any(changes.values()):
-            # The switch's cache of recent packets' ways follows the flows some milliseconds later.
-            self.control("revalidator/wait")
+            # The switch's cache of recent packets' ways follows the flows some milliseconds later. Waiting for a round
+            # of its revalidators is not enough: the round in progress may have begun before the change.
+            self.control("revalidator/purge")
 
     def forget(self) -> None:
         """Forget all connections, and all MACs learned."""

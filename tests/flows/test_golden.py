@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from policy.flows.compile import bridge_flows, prepare
+from policy.flows.bridge_book import bridge_flows
+from policy.flows.compile import prepare
 from policy.flows.plumbing import fixed_flows
 from policy.flows.text import flows_text
 from policy.model import Builtins, Document, Tier

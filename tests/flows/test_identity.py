@@ -7,7 +7,8 @@ from ipaddress import ip_address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.flows.identity import EMPTY, NOBODY, identify, matching, referenced_groups
+from policy.flows.identity import EMPTY, NOBODY, matching, referenced_groups
+from policy.flows.identity_book import identify
 from policy.members import group_has, side_has
 from policy.universe import Universe
 from tests.flows.strategies import OUTSIDERS, documents, labels

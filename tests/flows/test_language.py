@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from policy.evaluate import Connection, Endpoint
-from policy.flows.cookies import Kind, Reason, reason
-from policy.flows.flow import Flow, Resubmit
-from policy.flows.plumbing import ROUTER_ADVERTISEMENT
+from policy.flows.cookies import Drop, Kind, Reason, reason
+from policy.flows.flow import Flow, refuses
+from policy.flows.packet import Packet
+from policy.flows.plumbing import ROUTER_ADVERTISEMENT, ROUTER_SOLICITATION
+from policy.flows.walk import Told
 from policy.load import load_texts
-from policy.model import ICMPV6, TCP, UDP, Group
+from policy.model import ICMPV6, TCP, UDP, Group, Tier
 from policy.selectors import parse_selector
-from tests.flows.packets import ip, opening
+from tests.flows.packets import answer, ip, later, opening
 from tests.flows.worlds import PLACES, World, address, cidrs, document, mac_of, policy, rule, who
 
 ALL = parse_selector("all()")
@@ -71,12 +75,28 @@ def test_two_tenants_may_call_rules_alike():
     assert arrives(world, "web-1", "outside") and not arrives(world, "db-2", "outside")
 
 
-def test_an_audited_policy_has_no_flows_of_rules():
+def test_an_audited_policy_decides_nothing_and_tells_what_each_would_have_decided():
     for verdict in ("allow", "deny", "reject", "pass"):
-        audited = replace(policy("a", rule(verdict, "any")), audit=True)
+        audited = replace(policy("a", rule("deny", "tcp/81"), rule(verdict, "any")), audit=True)
+        another = replace(policy("z", rule("deny", "any"), tier=Tier.EMERGENCY), audit=True)
         assert flows_of_rules(World(document(audited))) == []
-        world = World(document(audited, policy("b", rule("allow", "any"))))
+        world = World(document(audited, another, policy("b", rule("allow", "any"))))
         assert arrives(world, "web-1", "web-2")
+        by_name = {entry.name: entry.number for entry in world.compiled.rules}
+        ends = Endpoint(None, address("10.0.0.1")), Endpoint(None, address("10.0.0.2"))
+        first = opening(Connection(*ends, 4, TCP, 50000, 80), mac_of("web-1"), mac_of("web-2"))
+        found = told(world, "web-1", "web-2", first, answer(first), later(first))
+        names = [(name, side) for side in (0, 1) for name in ("z/#1", "a/#2")]
+        assert found == [[Told(Kind.AUDIT, by_name[name], side) for name, side in names], [], []]
+
+
+def test_while_only_looking_what_no_rule_decides_passes_and_is_told_once():
+    world = World(document(policy("p", rule("deny", "tcp/22"))), audit=True)
+    assert arrives(world, "web-1", "web-2") and not arrives(world, "web-1", "web-2", 22)
+    ends = Endpoint(None, address("10.0.0.1")), Endpoint(None, address("10.0.0.2"))
+    first = opening(Connection(*ends, 4, TCP, 50000, 80), mac_of("web-1"), mac_of("web-2"))
+    found = told(world, "web-1", "web-2", first, answer(first), later(first))
+    assert found == [[Told(Kind.DEFAULT, 0, 0), Told(Kind.DEFAULT, 1, 1)], [], []]
 
 
 def test_reject_is_a_drop_under_the_rules_own_cookie():
@@ -84,7 +104,49 @@ def test_reject_is_a_drop_under_the_rules_own_cookie():
     assert not arrives(world, "web-1", "web-2") and arrives(world, "web-1", "web-2", 81)
     rejecting = Reason(Kind.RULE, world.compiled.rules[0].number)
     ends = [flow for flow in flows_of_rules(world) if reason(flow.cookie) == rejecting]
-    assert ends and not any(isinstance(action, Resubmit) for flow in ends for action in flow.actions)
+    assert ends and all(refuses(flow) for flow in ends)
+
+
+def told(world: World, source: str, target: str, *packets: Packet) -> list[list[Told]]:
+    """What the controller is told of each packet."""
+    world.forget()
+    result = []
+    for packet in packets:
+        sender = source if packet.eth_src == mac_of(source) else target
+        _, walks = world.send(sender, packet)
+        result.append([one for walk in walks for one in walk.told])
+    return result
+
+
+def test_the_controller_is_told_of_a_connections_first_packet_where_a_rule_logs():
+    logged = rule("allow", "tcp/80 udp/53", egress=False, log=True)
+    world = World(document(policy("p", logged, rule("allow", "any", ingress=False))))
+    number = next(entry.number for entry in world.compiled.rules if entry.rule.log)
+    ends = Endpoint(None, address("10.0.0.1")), Endpoint(None, address("10.0.0.2"))
+    for protocol, port in ((TCP, 80), (UDP, 53)):
+        first = opening(Connection(*ends, 4, protocol, 50000, port), mac_of("web-1"), mac_of("web-2"))
+        found = told(world, "web-1", "web-2", first, first, answer(first), later(first))
+        assert found == [[Told(Kind.RULE, number, 1)], [], [], []]
+
+
+def test_the_controller_is_told_of_everything_that_is_rejected_or_denied_and_logged():
+    for verdict, log in (("reject", False), ("deny", True)):
+        world = World(document(policy("p", rule(verdict, "tcp/80", log=log), rule("allow", "any"))))
+        number = world.compiled.rules[0].number
+        ends = Endpoint(None, address("10.0.0.1")), Endpoint(None, address("10.0.0.2"))
+        first = opening(Connection(*ends, 4, TCP, 50000, 80), mac_of("web-1"), mac_of("web-2"))
+        assert told(world, "web-1", "web-2", first, first) == [[Told(Kind.RULE, number, 0)]] * 2
+    world = World(document(policy("p", rule("deny", "tcp/80"), rule("allow", "any"))))
+    assert told(world, "web-1", "web-2", first) == [[]]
+
+
+def test_the_controller_is_told_of_forgeries_and_of_what_no_rule_decides():
+    world = World(document())
+    ends = Endpoint(None, address("10.0.0.3")), Endpoint(None, address("10.0.0.2"))
+    forged = opening(Connection(*ends, 4, TCP, 50000, 80), mac_of("web-1"), mac_of("web-2"))
+    assert told(world, "web-1", "web-2", forged) == [[Told(Kind.DROP, Drop.SPOOFED_SOURCE, 0)]]
+    honest = replace(forged, ipv4_src=int(address("10.0.0.1")))
+    assert told(world, "web-1", "web-2", honest) == [[Told(Kind.DEFAULT, 0, 0)]]
 
 
 def test_scopes_have_their_own_groups_and_owners():
@@ -131,3 +193,25 @@ def test_a_trusted_vnic_may_serve_dhcp_and_advertise_routes():
     for source, heard in (("router", True), ("web-2", False)):
         arrivals, _ = world.send(source, replace(advertisement, eth_src=mac_of(source)))
         assert ("web-1" in {arrival.at for arrival in arrivals}) is heard
+
+
+@pytest.mark.parametrize("granted", [False, True])
+def test_a_vnic_may_serve_dhcp_and_advertise_routes_by_its_roles(monkeypatch, granted):
+    roles = frozenset({"dhcp-server", "router"}) if granted else frozenset()
+    monkeypatch.setitem(PLACES["left"], 12, replace(PLACES["left"][12], roles=roles))
+    world = World(document())
+    server, client = Endpoint(None, address("10.0.0.2")), Endpoint(None, address("10.0.0.1"))
+    offer = opening(Connection(server, client, 4, UDP, 67, 68), mac_of("web-2"), mac_of("web-1"))
+    advertisement = replace(
+        ip("fe80::5054:ff:fe00:2", "ff02::1", ICMPV6, ip_ttl=255),
+        eth_src=mac_of("web-2"), eth_dst=0x3333_0000_0001, icmpv6_type=ROUTER_ADVERTISEMENT,
+    )  # fmt: skip
+    for packet in (offer, advertisement):
+        arrivals, _ = world.send("web-2", packet)
+        assert ("web-1" in {arrival.at for arrival in arrivals}) is granted
+    solicitation = replace(
+        ip("fe80::5054:ff:fe00:1", "ff02::2", ICMPV6, ip_ttl=255),
+        eth_src=mac_of("web-1"), eth_dst=0x3333_0000_0002, icmpv6_type=ROUTER_SOLICITATION,
+    )  # fmt: skip
+    arrivals, _ = world.send("web-1", solicitation)
+    assert ("web-2" in {arrival.at for arrival in arrivals}) is granted

@@ -123,5 +123,7 @@ def test_few_entries_cover_what_the_outside_sends(real, name):
 
 
 @pytest.mark.parametrize("name", GROWING)
-def test_known_to_grow_but_by_one_entry_a_packet_at_most(real, name):
-    assert entries(real, GROWING[name]) <= PACKETS + 60
+def test_known_to_grow_but_by_one_entry_for_each_look_at_a_packet(real, name):
+    """Before conntrack and, for what passes, after it: there the next bridge looks at the MAC again."""
+    looks = 2 if name == "unknown destination MACs" else 1
+    assert entries(real, GROWING[name]) <= looks * PACKETS + 60

@@ -40,6 +40,8 @@ def test_stories_end_as_they_are_told():
         "flood": (OUTSIDE_PORT, DB_PORT),
         "untracked": (DB_PORT,),
         "call": (WEB_PORT,),
+        "login": (WEB_PORT,),
+        "file": (OUTSIDE_PORT,),
         "refused": (),
         "spoofed": (),
     }

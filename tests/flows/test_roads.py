@@ -135,7 +135,7 @@ def test_evaluator_and_walker_agree_on_the_life_of_a_connection(before, labels_b
 @pytest.mark.timeout(600)
 @given(documents(), labels, many_connections, st.sampled_from((47, 50)))
 def test_protocols_that_conntrack_does_not_follow_pass_as_pairs(policy, some_labels, chosen, protocol):
-    world = World(policy, some_labels, FOLLOWED)
+    world = World(policy, some_labels, known=FOLLOWED)
     for source, target, connection in chosen:
         world.forget()
         pair = Connection(connection.source, connection.destination, connection.family, protocol)

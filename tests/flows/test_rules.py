@@ -138,7 +138,7 @@ def clause(number: int, place: int, of: int, *tests):
 
 
 def test_a_conjunction_needs_all_its_clauses():
-    done = flow("EGRESS_BASELINE", 5, match(exact(f.CONJ_ID, 9)), (Resubmit("ALLOWED"),), MARK)
+    done = flow("EGRESS_BASELINE", 5, match(exact(f.CONJ_ID, 9)), (Resubmit("OTHER_SIDE"),), MARK)
     one, two = clause(9, 0, 2, exact(f.FROM_ID, 1)), clause(9, 1, 2, exact(f.TO_ID, 2))
     below = flow("EGRESS_BASELINE", 4, (), (), MARK)
     flows = Flows([one, two, done, below])
@@ -147,7 +147,7 @@ def test_a_conjunction_needs_all_its_clauses():
 
 
 def test_flows_that_contradict_each_other_are_an_error():
-    one = flow("EGRESS_BASELINE", 5, match(exact(f.FROM_ID, 1)), (Resubmit("ALLOWED"),), MARK)
+    one = flow("EGRESS_BASELINE", 5, match(exact(f.FROM_ID, 1)), (Resubmit("OTHER_SIDE"),), MARK)
     two = flow("EGRESS_BASELINE", 5, match(exact(f.TO_ID, 2)), (), MARK)
     with pytest.raises(WalkError, match="2 different flows"):
         Flows([one, two]).find("EGRESS_BASELINE", VALUES | {"from_id": 1, "to_id": 2})

@@ -27,7 +27,6 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, LLC, SNAP, Dot1Q, Dot3, Ether
 from scapy.packet import Raw
 
-from policy.flows.compile import Flows
 from tests.flows.real import Real
 from tests.flows.worlds import OUTSIDE, PLACES, World, document, policy, rule
 
@@ -241,7 +240,7 @@ def test_guards_cannot_be_passed_in_fragments(real):
 
 def test_flows_of_the_tables_are_read_back_exactly(real):
     """Whatever these tests installed, the switch tells it back as it was sent."""
-    wanted: dict[str, Flows] = World(EVERYTHING).tables
+    wanted = World(EVERYTHING).tables
     real.install(wanted)
     real.forget()
     assert {name: switch.flows() for name, switch in real.switches.items()} == wanted

@@ -13,8 +13,8 @@ from ryu.ofproto import ofproto_v1_4 as ofp
 from ryu.ofproto import ofproto_v1_4_parser as parser
 from ryu.ofproto.ofproto_protocol import ProtocolDesc
 
+from policy.flows import action_wire, openflow, wire
 from policy.flows import fields as f
-from policy.flows import wire
 from policy.flows.cookies import Kind, cookie
 from policy.flows.flow import (
     Commit,
@@ -38,6 +38,7 @@ from policy.flows.flow import (
     masked,
     match,
 )
+from policy.flows.match_wire import decode_match, encode_match
 from policy.flows.plumbing import LEARN
 from policy.flows.tables import TABLES
 from tests.flows.frames import frame
@@ -46,7 +47,7 @@ from tests.flows.real import Real
 from tests.flows.strategies import documents, labels
 from tests.flows.worlds import OUTSIDE, OUTSIDE_MAC, World, document, policy, rule
 
-RYU = ProtocolDesc(version=wire.VERSION)
+RYU = ProtocolDesc(version=openflow.VERSION)
 # --- matches and actions of our shapes
 
 ports = st.integers(1, 0xFEFF) | st.just(65534)
@@ -76,7 +77,7 @@ actions = st.one_of(
     headers_to_stack.map(Pop),
     st.sampled_from(list(TABLES)).map(Resubmit),
     st.sampled_from(list(TABLES)).map(Track),
-    st.just(Commit()),
+    st.builds(Commit, st.integers(0, 2**32 - 1), st.sampled_from((None, "ftp", "tftp"))),
     ports.map(Output),
     parts.map(OutputTo),
     st.builds(
@@ -95,23 +96,23 @@ flows = st.builds(
 
 @given(matches)
 def test_a_match_comes_back(tests):
-    data = wire.encode_match(tests)
+    data = encode_match(tests)
     assert len(data) % 8 == 0
-    assert wire.decode_match(data) == tests
+    assert decode_match(data) == tests
 
 
 @given(st.lists(actions, max_size=8))
 def test_actions_come_back(some):
-    data = wire.encode_actions(some)
+    data = action_wire.encode_actions(some)
     assert len(data) % 8 == 0
-    assert wire.decode_actions(data) == tuple(some)
+    assert action_wire.decode_actions(data) == tuple(some)
 
 
 def statistics(item: Flow, packets: int = 0, octets: int = 0) -> bytes:
     """An entry of a flow-statistics reply, as a switch would write it."""
-    encoded = wire.encode_actions(item.actions)
+    encoded = action_wire.encode_actions(item.actions)
     instructions = struct.pack("!HH4x", wire.APPLY_ACTIONS, 8 + len(encoded)) + encoded if encoded else b""
-    rest = wire.encode_match(item.match) + instructions
+    rest = encode_match(item.match) + instructions
     head = struct.pack(
         "!HBxIIHHHHHxxQQQ",
         48 + len(rest),
@@ -144,7 +145,7 @@ def read(data: bytes) -> None:
     try:
         for entry in wire.decode_flow_stats(data):
             assert entry.flow is None or entry.flow.key is not None
-    except wire.WireError:
+    except openflow.WireError:
         pass
 
 
@@ -173,7 +174,7 @@ def test_noise_in_match_and_instructions_is_nobodys_flow(tests, instructions):
 
 @pytest.mark.parametrize("twice", [exact(f.ETH_SRC, 1), exact(f.ZONE, 2)])
 def test_a_field_told_twice_is_nobodys_flow(twice):
-    data = wire.encode_match((twice,))
+    data = encode_match((twice,))
     body = data[4 : struct.unpack_from("!H", data, 2)[0]]
     changed = body[:-1] + bytes([body[-1] ^ 8])
     tests = struct.pack("!HH", 1, 4 + 2 * len(body)) + body + changed
@@ -290,10 +291,17 @@ IN_RYU = {
     "load": (Load(f.SCOPE, 5), parser.NXActionRegLoad(bits(12, 12), "reg0", 5)),
     "load all": (Load(f.SRC_ID, 0xDEADBEEF), parser.NXActionRegLoad(bits(0, 32), "reg2", 0xDEADBEEF)),
     "move": (Move(f.SRC_ID, f.FROM_ID, 32), parser.NXActionRegMove("reg2", "reg4", 32)),
-    "move a part": (Move(f.OK_FORWARD, f.FORWARD, 1), parser.NXActionRegMove("reg7", "reg0", 1, 16, 29)),
+    "move a part": (Move(f.VLAN, f.ZONE, 12), parser.NXActionRegMove("reg0", "reg1", 12, 0, 0)),
     "resubmit": (Resubmit("SWITCH"), parser.NXActionResubmitTable(table_id=TABLES["SWITCH"].number)),
     "track": (Track("RELATED"), parser.NXActionCT(0, "reg1", bits(0, 16), TABLES["RELATED"].number, 0, [])),
-    "commit": (Commit(), parser.NXActionCT(1, "reg1", bits(0, 16), 255, 0, [])),
+    "commit": (
+        Commit(3),
+        parser.NXActionCT(1, "reg1", bits(0, 16), 255, 0, [parser.OFPActionSetField(ct_mark=3)]),
+    ),
+    "commit with a helper": (
+        Commit(1, "ftp"),
+        parser.NXActionCT(1, "reg1", bits(0, 16), 255, 21, [parser.OFPActionSetField(ct_mark=1)]),
+    ),
     "conjunction": (Conjunction(0x12345678, 1, 3), parser.NXActionConjunction(1, 3, 0x12345678)),
     "output to a register": (OutputTo(f.OUT_PORT), parser.NXActionOutputReg(bits(16, 16), "reg1", 0xFFFF)),
     "push tag": (PushVlan(), parser.OFPActionPushVlan(0x8100)),
@@ -306,7 +314,7 @@ def test_actions_are_ryus(name):
     ours, theirs = IN_RYU[name]
     buffer = bytearray()
     theirs.serialize(buffer, 0)
-    assert wire.encode_actions([ours]) == bytes(buffer)
+    assert action_wire.encode_actions([ours]) == bytes(buffer)
 
 
 def test_a_whole_flow_in_a_bundle_is_ryus():
@@ -377,4 +385,4 @@ def test_the_switch_learns_what_the_walker_says(real):
     for name, switch in real.switches.items():
         found = [entry for entry in switch.dump() if entry.table == TABLES["LEARNED"].number]
         assert [(entry.flow, entry.cookie, entry.priority) for entry in found] == [(None, LEARN.cookie, 100)]
-        assert [wire.decode_match(entry.raw_match) for entry in found] == [key.match for key in world.learned[name]]
+        assert [decode_match(entry.raw_match) for entry in found] == [key.match for key in world.learned[name]]

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
-from policy.flows.compile import Compiled, bridge_flows, prepare
+from policy.flows.bridge_book import bridge_flows
+from policy.flows.compile import Compiled, prepare
 from policy.flows.flow import Flow, Key
 from policy.flows.packet import Packet
 from policy.flows.tracker import Tracker
@@ -146,6 +147,7 @@ class World:
 
     document: Document
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    audit: bool = False
     known: frozenset[int] | None = None  # the protocols that conntrack follows; None: all
     flows: dict[str, Flows] = field(default_factory=dict)
 
@@ -159,7 +161,7 @@ class World:
     def install(self, document: Document, labels: Mapping[str, Mapping[str, str]]) -> None:
         """Another policy, other labels."""
         self.document, self.labels = document, labels
-        self.compiled: Compiled = prepare(document, self.vnics())
+        self.compiled: Compiled = prepare(document, self.vnics(), audit=self.audit)
         self.tables: dict[str, dict[Key, Flow]] = {
             name: bridge_flows(self.compiled, self.bridge(name), {}) for name in PLACES
         }

@@ -1,29 +1,12 @@
 """Wrong policies and contradictory ports on a live switch: told with their place, and nothing opens or is lost."""
 
-import contextlib
 import re
-import time
-from collections.abc import Callable
 
 import pytest
 
 from mininet_scenarios.lab import Lab
-from mininet_scenarios.lab.controller import Status
 from mininet_scenarios.words import blocked, connect, reaches, still_open
 from tests.live.shop import RULES, VMS, Shop
-
-
-def wait_for(shop: Shop, condition: Callable[[Status], bool], within: float = 20.0) -> Status:
-    """The status as soon as it is so."""
-    deadline = time.monotonic() + within
-    while True:
-        with contextlib.suppress(OSError):
-            status = shop.controller.status()
-            if condition(status):
-                return status
-        assert time.monotonic() < deadline, status
-        time.sleep(0.05)
-
 
 FIVE_MISTAKES = """\
 groups:
@@ -77,7 +60,7 @@ def test_no_policy_at_start_shuts_everything_and_says_why(lab: Lab, there: bool)
     # As a bridge is when it was a plain switch before.
     shop.ovs.normal(shop.bridge)
     shop.controller.start()
-    status = wait_for(shop, lambda status: status["bridges"] and status["bridges"][0]["in_force"] == "none")
+    status = shop.controller.told(lambda status: status["bridges"] and status["bridges"][0]["in_force"] == "none")
     assert status["policy"]["missing"] is True
     assert len(status["policy"]["errors"]) == 1
     assert any("policy was refused" in line and "nothing is allowed" in line for line in status["waiting_for"])
@@ -97,7 +80,7 @@ def test_a_restart_without_a_policy_keeps_what_is_in_force(lab: Lab):
     shop.controller.kill9()
     shop.say("policy.yaml", FIVE_MISTAKES)
     shop.controller.start()
-    wait_for(shop, lambda status: bool(status["policy"]["errors"]) and status["bridges"][0]["connected"])
+    shop.controller.told(lambda status: bool(status["policy"]["errors"]) and status["bridges"][0]["connected"])
     still_open(link)
     blocked(shop.client, shop.db, "tcp/3306")
     shop.say("policy.yaml", RULES)
@@ -115,7 +98,7 @@ def test_a_contradictory_port_is_shut_and_named(lab: Lab):
     still_open(link)
     # The port now says that it belongs to another VM than its iface-id does.
     shop.app.set_ids(vm_id=web_id)
-    wait_for(shop, lambda status: ("app", "isolated") in {(vnic["port"], vnic["state"]) for vnic in status["vnics"]})
+    shop.controller.told(lambda status: [v for v in status["vnics"] if (v["port"], v["state"]) == ("app", "isolated")])
     shop.controller.wait_enforced()
     told = shop.vnic("app")
     assert web_id in str(told["reason"])

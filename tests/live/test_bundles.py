@@ -7,13 +7,16 @@ import pytest
 from ryu.ofproto.ofproto_parser import header
 
 from policy.flows import wire
+from policy.flows.bridge_book import bridge_meters
+from ryu_apps.engine import NO_POLICY
 from ryu_apps.facts import BundleDone, BundleRefused, FlowsRead, ReadFlows, SendBundle
-from tests.apps.test_switches import FLOWS, Room
+from tests.apps.switch_room import BRIDGE, FLOWS, Room
 from tests.live.private_ovs import PrivateOvs
 
 # A match on a field that no OVS knows: OVS finds out when it reads the message, and would commit the others.
 UNKNOWN_FIELD = struct.pack("!HHIB7x", 1, 9, 0x80007F01, 1)
 HELLO, ECHO = 0, 2
+METERS = tuple(bridge_meters(NO_POLICY, BRIDGE).values())
 
 
 class LiveRoom(Room):
@@ -43,13 +46,15 @@ class LiveRoom(Room):
 
     def try_bundle(self, **fields):
         self.facts.clear()
-        self.switches.send(SendBundle(self.datapath.id, self.session, 5, **{"remove": (), **fields}))
+        fields = {"remove": (), "add_meters": METERS, **fields}
+        self.switches.send(SendBundle(self.datapath.id, self.session, 5, **fields))
         return self.next()
 
     def flows(self):
         self.switches.read(ReadFlows(self.datapath.id, self.session))
         fact = self.next()
         assert isinstance(fact, FlowsRead)
+        assert dict(fact.meters) == {meter.number: meter for meter in METERS}
         return {found.flow for found in fact.entries}
 
 
@@ -66,7 +71,7 @@ def test_a_message_that_the_switch_cannot_read_spoils_the_whole_bundle(room):
     fact = room.try_bundle(add=FLOWS, foreign=(bad,))
     assert isinstance(fact, BundleRefused) and "OFPBMC_BAD_FIELD" in fact.error
     assert room.flows() == set()
-    assert isinstance(room.try_bundle(add=FLOWS), BundleDone)
+    assert isinstance(room.try_bundle(add=FLOWS, add_meters=()), BundleDone)
     assert room.flows() == set(FLOWS)
 
 
@@ -85,5 +90,6 @@ def test_a_table_that_is_full_spoils_the_whole_bundle_and_names_the_flow():
 def test_a_bundle_of_removals_and_additions(room):
     assert isinstance(room.try_bundle(add=FLOWS), BundleDone)
     half = len(FLOWS) // 2
-    assert isinstance(room.try_bundle(add=(), remove=FLOWS[:half], forget=(99, 7), unlearn=True), BundleDone)
+    change = {"add": (), "remove": FLOWS[:half], "add_meters": (), "forget": (99, 7), "unlearn": True}
+    assert isinstance(room.try_bundle(**change), BundleDone)
     assert room.flows() == set(FLOWS[half:])

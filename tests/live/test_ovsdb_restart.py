@@ -11,7 +11,6 @@ nothing is lost but this, and that the flows stay the very same.
 
 import contextlib
 import re
-import time
 
 import pytest
 
@@ -56,15 +55,6 @@ def start_switch(shop: Shop) -> None:
     shop.ovs._daemon("ovs-vswitchd", shop.ovs.db)
 
 
-def told(shop: Shop, condition, within: float = 20.0) -> dict:
-    """The status, as soon as it fits."""
-    deadline = time.monotonic() + within
-    while not condition(status := shop.controller.status()):
-        assert time.monotonic() < deadline, status
-        time.sleep(0.05)
-    return status
-
-
 def ports(shop: Shop) -> dict:
     return {vnic["port"]: (vnic["state"], vnic.get("zone")) for vnic in shop.controller.status()["vnics"]}
 
@@ -94,10 +84,10 @@ def test_ovsdb_server_restarts(shop: Shop, down: float):
             kill(shop, "ovsdb-server")
             if down:
                 blocked(shop.web, shop.db, "tcp/3306", watch=down)
-            status = told(shop, lambda status: not status["enforced"])
+            status = shop.controller.told(lambda status: not status["enforced"])
             assert "is lost" in " ".join(status["waiting_for"])
             start_server(shop)
-            told(shop, lambda status: status["ovsdb"][0]["connected"])
+            shop.controller.told(lambda status: status["ovsdb"][0]["connected"])
             shop.controller.wait_enforced()
             for running in (there, back):
                 running.starts(within=15.0)
@@ -119,9 +109,9 @@ def test_ovsdb_server_restarts(shop: Shop, down: float):
 def test_a_policy_that_changes_while_ovsdb_server_is_away_is_enforced_when_it_is_back(shop: Shop):
     link = connect(shop.web, shop.app, "tcp/8080")
     kill(shop, "ovsdb-server")
-    told(shop, lambda status: not status["ovsdb"][0]["connected"])
+    shop.controller.told(lambda status: not status["ovsdb"][0]["connected"])
     shop.say("policy.yaml", shop.files["policy.yaml"].replace("tcp/8080", "tcp/8081"))
-    told(shop, lambda status: "is changing" in " ".join(status["waiting_for"]))
+    shop.controller.told(lambda status: "is changing" in " ".join(status["waiting_for"]))
     start_server(shop)
     shop.controller.wait_enforced()
     reaches(shop.web, shop.app, "tcp/8081")
@@ -132,7 +122,7 @@ def test_ovs_vswitchd_restarts(shop: Shop):
     link = connect(shop.app, shop.db, "tcp/3306")
     with forbidden(shop), stream(shop.web, shop.app, "udp/5000", rate=200) as there:
         kill(shop, "ovs-vswitchd")
-        told(shop, lambda status: not status["bridges"][0]["connected"])
+        shop.controller.told(lambda status: not status["bridges"][0]["connected"])
         start_switch(shop)
         shop.controller.wait_enforced()
         there.starts(within=10.0)

@@ -41,7 +41,7 @@ def told(text, provider=VMS + PROVIDER):
     return [f"{problem.place.line - 1}:{problem.place.column}: {problem.message}" for problem in raised.value.problems]
 
 
-@pytest.mark.parametrize("section", ["networks", "vms", "builtins"])
+@pytest.mark.parametrize("section", ["networks", "vms", "limits", "builtins"])
 def test_the_keys_of_a_tenants_file(section):
     """A tenant's file may have `version`, `tenant`, `groups`, `services`, `policies` and `assertions`."""
     assert tenant("version: 1\ngroups: {}\nservices: {}\npolicies: []\nassertions: []")

@@ -1,8 +1,9 @@
 """Every example of docs/policy.md does what the page says.
 
-Fences say what a block is: `yaml policy` loads by itself, `yaml file=NAME` is one file of the page's running example
-and `yaml tenants=NAME` of the one with tenants, `yaml refused` fails with just the messages of the `text` block after
-it, and `json portcullis explain …` (`json tenants explain …`) is the answer about a running example.
+Fences say what a block is: `yaml policy` (`yaml limits`) loads by itself, `yaml file=NAME` is one file of the page's
+running example (`yaml tenants=NAME` of the one with tenants, `yaml lease=NAME` of the one with a DHCP server), `yaml
+refused` fails with just the messages of the `text` block after it, and `json portcullis explain …` (`json tenants
+explain …`, `json lease explain …`) is the answer about a running example.
 """
 
 import json
@@ -15,10 +16,13 @@ import pytest
 
 from policy.errors import PolicyError
 from policy.evaluate import evaluate
+from policy.limit_reader import BOUNDS
+from policy.limits import limits_of
 from policy.load import load_texts
-from policy.model import Tier
-from policy.question import decision_json, parse_question
+from policy.model import Limits, Tier
+from policy.question import DEFAULT_SOURCE_PORT, decision_json, parse_question
 from policy.selectors import ATTRIBUTES
+from topology.vnic import offline_vnics
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
 BLOCKS = [
@@ -27,7 +31,7 @@ BLOCKS = [
 ]
 EXAMPLES = {
     example: {info.removeprefix(begin): text.encode() for info, text, _ in BLOCKS if info.startswith(begin)}
-    for example, begin in (("portcullis", "yaml file="), ("tenants", "yaml tenants="))
+    for example, begin in (("portcullis", "yaml file="), ("tenants", "yaml tenants="), ("lease", "yaml lease="))
 }
 
 
@@ -42,13 +46,13 @@ def with_version(text):
 def test_every_block_is_of_a_known_kind():
     kinds = [re.sub(r"=.*| explain .*", "", info) for info, _, _ in BLOCKS]
     assert set(kinds) == {
-        *("yaml policy", "yaml file", "yaml tenants", "yaml refused", "text"),
-        *("json portcullis", "json tenants"),
+        *("yaml policy", "yaml file", "yaml tenants", "yaml lease", "yaml limits", "yaml refused", "text"),
+        *("json portcullis", "json tenants", "json lease"),
     }
     assert kinds.count("text") == kinds.count("yaml refused") > 3
 
 
-@pytest.mark.parametrize(("info", "text"), blocks("yaml policy"))
+@pytest.mark.parametrize(("info", "text"), [*blocks("yaml policy"), *blocks("yaml limits")])
 def test_examples_load(info, text):
     assert load_texts({"policy.yaml": with_version(text).encode()})
 
@@ -72,8 +76,28 @@ def test_questions_are_answered_so(info, text):
     _, example, _, *words = shlex.split(info)
     options = dict(zip(words[::2], words[1::2], strict=True))
     document = load_texts(EXAMPLES[example])
-    asked = parse_question(document, options["--from"], options["--to"], options["--service"])
+    port = int(options.get("--source-port", DEFAULT_SOURCE_PORT))
+    asked = parse_question(document, options["--from"], options["--to"], options["--service"], source_port=port)
     assert json.dumps(decision_json(evaluate(document, asked)), indent=2) == text.rstrip("\n")
+
+
+def table(head):
+    """The cells of the table that begins with this cell, without quotes, numbers without commas."""
+    (rows,) = re.findall(rf"^\| {head} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    return [[cell.strip(" `").replace(",", "") for cell in row.split("|")[1:-1]] for row in rows.splitlines()]
+
+
+def test_the_limits_there_are():
+    told = {name: ((int(lowest), int(highest)), int(usual)) for name, _, lowest, highest, usual in table("limit")}
+    assert told == {name: (bounds, getattr(Limits(), name)) for name, bounds in BOUNDS.items()}
+    assert list(told) == list(BOUNDS)
+
+
+def test_limits_come_to_this():
+    ((_, text, _),) = (block for block in BLOCKS if block[0] == "yaml limits")
+    document = load_texts({"policy.yaml": with_version(text).encode()})
+    found = {vnic.vm: limits_of(document, vnic) for vnic in offline_vnics(document.inventory)}
+    assert found == {name: Limits(*map(int, numbers)) for name, *numbers in table("vNIC of")}
 
 
 def test_the_page_names_what_there_is():

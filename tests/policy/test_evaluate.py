@@ -61,6 +61,18 @@ def by(loaded, source, destination, side, port=80, **more):
     return found.tier, found.policy, found.rule
 
 
+def test_a_helper_is_no_matter_of_verdicts():
+    text = (
+        INVENTORY + "services: {ftp: {terms: tcp/21%s}}\n"
+        "policies: [{name: p, rules: [{%s: ftp}]}, {name: q, tier: baseline, rules: [{allow: any}]}]"
+    )
+    for verdict in ("allow", "deny", "reject", "pass"):
+        plain, helped = (document(text % (helper, verdict)) for helper in ("", ", helper: ftp"))
+        for port in (20, 21, 22):
+            assert verdicts(helped, "web", "app", port) == verdicts(plain, "web", "app", port)
+            assert by(helped, "web", "app", Side.EGRESS, port) == by(plain, "web", "app", Side.EGRESS, port)
+
+
 def test_the_default_is_deny_in_both_directions():
     nothing = rules()
     assert verdicts(nothing, "web", "app") == ("deny", "deny", "deny")
@@ -249,6 +261,18 @@ def test_dhcp(family, client, server, out):
         assert by(lax, peer, web, Side.EGRESS, **answers) == ("builtin", None, "dhcp-server")
         assert verdicts(lax, peer, web, **answers)[2] == "deny"
         assert by(lax, peer, web, Side.INGRESS, **answers) == ("application", "p", "#1")
+        # Unless it has the role; whoever takes leases from it needs none.
+        granted = document(text + INVENTORY.replace("app: {labels", "app: {roles: dhcp-server, labels"))
+        assert by(granted, peer, web, Side.EGRESS, **answers) == ("builtin", None, "dhcp-server")
+        assert verdicts(granted, peer, web, **answers)[0] == "allow"
+        assert by(granted, web, peer, Side.EGRESS, **answers) == ("builtin", None, "dhcp-server")
+        assert verdicts(granted, web, peer, **answers)[0] == "deny"
+        assert by(granted, web, peer, Side.INGRESS, **asks) == ("default", None, None)
+        off = ("default", None, None) if text else ("builtin", None, "dhcp-client")
+        assert by(granted, peer, web, Side.INGRESS, **answers) == off
+        router = document(text + INVENTORY.replace("app: {labels", "app: {roles: router, labels"))
+        assert by(router, peer, web, Side.INGRESS, **answers) == ("default", None, None)
+        assert verdicts(router, peer, web, **answers)[:2] == ("deny", "deny")
     # Turned off, asking is the policy's business.
     off = document("builtins: {dhcp-client: off}\n" + INVENTORY)
     assert by(off, web, out, Side.EGRESS, **asks) == ("default", None, None)

@@ -24,7 +24,7 @@ vms:
     labels: {app: shop, role: web}
     vnics:
       - {iface_id: a, mac: 52:54:00:00:00:01, addresses: [10.0.0.11, "2001:db8::11"]}
-  db-1: {labels: {role: db}, addresses: 10.0.0.21}
+  db-1: {labels: {role: db}, addresses: 10.0.0.21, roles: [dhcp-server, router]}
   router: {trusted: true, network: lab, addresses: 10.0.0.21}
 groups:
   web: {match: "role == web and not env in (dev, test)", shared: true}
@@ -36,6 +36,8 @@ services:
   web: [tcp/80, https, icmp/echo]
   odd: {protocol: tcp, port: [80, 90-99], source_port: 1024-65535}
   lent: {terms: [https, udp/53], shared: true}
+  files: {protocol: tcp, port: [21, 2121], helper: ftp, shared: true}
+  boot: {terms: udp/69, helper: tftp}
 policies:
   - name: shop
     tier: application
@@ -48,6 +50,9 @@ policies:
 assertions:
   - {name: shut, never: tcp/22, to: web}
 builtins: {dhcp-client: off}
+limits:
+  everyone: {new_connections: 500, notices: 10}
+  busy: {for: [web, {cidrs: 10.0.0.0/8}], connections: 50000, broadcasts: 9}
 """
 GOOD_TENANT = """\
 tenant: acme
@@ -63,9 +68,10 @@ assertions: [{name: shut, never: tcp/1, from: mine}]
 """
 VOCABULARY = """
 version networks vms groups services policies builtins tenant assertions vlan scope id network labels vnics iface_id mac
-addresses trusted match cidrs except any_of protocol port source_port terms shared name tier order mode rules allow deny
-pass reject from to at direction log any all provider web db prod 10.0.0.0/8 10.0.0.1/8 2001:db8::/32 tcp/80 tcp/90-80
-tcp/80-90,443 icmp icmp/echo proto/6 https application emergency both in out dhcp-client arp on off audit vlan-3
+addresses trusted roles match cidrs except any_of protocol port source_port terms shared name tier order mode rules
+allow deny pass reject from to at direction log any all provider web db prod 10.0.0.0/8 10.0.0.1/8 2001:db8::/32 tcp/80
+tcp/90-80 tcp/80-90,443 icmp icmp/echo proto/6 https application emergency both in out dhcp-client arp on off audit
+vlan-3 router dhcp-server helper ftp tftp udp/69 limits for connections new_connections broadcasts notices
 52:54:00:00:00:01 provider/x << ~ true 0x10 1.5 é
 """
 WORDS = [*VOCABULARY.split(), "role == web", "role in (a, b)", "role = web", "((", "'", "", "a\nb", "\x1b", "x" * 300]
@@ -83,7 +89,7 @@ SECTIONS = st.fixed_dictionaries(
         "version": st.one_of(st.just(1), SCALARS),
         **{
             section: st.one_of(TREES, st.dictionaries(st.sampled_from(WORDS), TREES, max_size=4))
-            for section in ("networks", "vms", "groups", "services", "builtins")
+            for section in ("networks", "vms", "groups", "services", "limits", "builtins")
         },
         "tenant": st.sampled_from(["acme", "any", 1]),
         "policies": st.one_of(TREES, st.lists(TREES, max_size=3)),

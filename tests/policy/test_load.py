@@ -5,7 +5,7 @@ import time
 import pytest
 
 from policy.errors import PolicyError
-from policy.load import load_texts, revision_of
+from policy.load import Loader, load_texts, revision_of
 from policy.model import Builtins, Term, Tier, Verdict
 from policy.problems import MAX_PROBLEMS
 from tests.policy.words import document, refused
@@ -140,7 +140,7 @@ def test_defaults_and_walking_order():
         ("builtins: §off", ["mapping"]),
         ("assertions: §{name: a}", ["list"]),
         ("§polices: []", ["did you mean 'policies'?"]),
-        ("§zzz: []", ["version, tenant, networks, vms, groups, services, policies, assertions, builtins"]),
+        ("§zzz: []", ["version, tenant, networks, vms, groups, services, limits, policies, assertions, builtins"]),
     ],
 )
 def test_refusals(text, words):
@@ -237,3 +237,43 @@ def test_two_thousand_vms_load_quickly():
     document = load_texts({"a.yaml": "\n".join(lines).encode()})
     assert time.perf_counter() - begin < 2  # measured: 0.25 s
     assert len(document.inventory.vms) == 2000
+
+
+BASE, VMS = "version: 1\n", "vms: {web: {network: lab, addresses: 10.0.0.1}}"
+OTHERS = "vms: {db: {addresses: [10.0.0.2, 10.0.0.3], labels: {role: db}}, web-2: {}}"
+# Each is the one before with something changed, mistakes made and mended.
+HISTORY = (
+    {"a": BASE + "networks: {lab: {vlan: 1}}", "b": VMS, "c": OTHERS},
+    {"a": BASE + "networks: {lab: {vlan: 1, scope: lab}}", "b": VMS, "c": OTHERS},
+    {"a": BASE + "networks: {lab: {vlan: nonsense}}", "b": VMS, "c": OTHERS},
+    {"a": BASE, "b": VMS, "c": OTHERS},
+    {"a": BASE + "networks: {lab: {vlan: 1}}", "b": VMS.replace("10.0.0.1", "10.0.0.2"), "c": OTHERS},
+    {"a": BASE + "networks: {lab: {vlan: 1}}", "b": VMS.replace("10.0.0.1", "10.0.0.9"), "c": OTHERS},
+    {"a": BASE + "networks: {lab: {vlan: 1}}", "b": VMS, "c": OTHERS, "d": "vms: {web: {}}"},
+    {"a": BASE + "networks: {lab: {vlan: 1}}", "b": VMS, "d": OTHERS},
+    {"a": BASE + "networks: {lab: {vlan: 1}}", "b": VMS, "c": "vms: {db: {adresses: 10.0.0.2}, web-2: !x {}}"},
+    {"a": BASE + "networks: {lab: {vlan: 1}}", "b": VMS, "c": "vms: {db: {adresses: 10.0.0.2}, web-2: !x {}}", "d": ""},
+    {"a": BASE + "networks: {lab: {vlan: 1}}", "b": VMS, "c": OTHERS},
+)
+
+
+def outcome(loader, files):
+    """What comes of files, in full, places included."""
+    try:
+        return repr(loader.load_texts({f"{name}.yaml": text.encode() for name, text in files.items()}))
+    except PolicyError as error:
+        return str(error)
+
+
+def test_a_loader_says_of_files_what_a_new_one_says():
+    loader = Loader()
+    assert [outcome(loader, files) for files in HISTORY] == [outcome(Loader(), files) for files in HISTORY]
+
+
+def test_what_has_not_changed_is_the_same_object():
+    loader = Loader()
+    one = loader.load_texts({"a.yaml": BASE.encode(), "b.yaml": b"vms: {web: {}, db: {}}"})
+    two = loader.load_texts({"a.yaml": BASE.encode(), "b.yaml": b"vms: {web: {}, db: {}}", "c.yaml": b"groups: {}"})
+    assert two.inventory is one.inventory and two.revision != one.revision
+    three = loader.load_texts({"a.yaml": BASE.encode(), "b.yaml": b"vms: {web: {}, db: {tenant: acme}}"})
+    assert [mine is other for mine, other in zip(three.inventory.vms, one.inventory.vms, strict=True)] == [True, False]

@@ -5,13 +5,28 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from policy import assertion_reader, fields, groups, networks, rules, sections, selectors, services, terms, vms
+from policy import (
+    assertion_reader,
+    fields,
+    groups,
+    limit_reader,
+    model,
+    networks,
+    rules,
+    sections,
+    selectors,
+    services,
+    speaker,
+    terms,
+    vms,
+)
 from policy.errors import PolicyError
 from policy.load import load_texts
-from policy.model import Tier
+from policy.model import Limits, Tier
 from tests.policy.schema import SCHEMA, complaints
 from tests.policy.test_docs import BLOCKS, with_version
 from tests.policy.test_fuzz import GOOD
+from topology import inventory
 
 ROOT = Path(__file__).parents[2]
 DEFS = SCHEMA["$defs"]
@@ -25,6 +40,7 @@ KEYS = {
     "vnic": (DEFS["vnic"], vms._VNIC_KEYS),
     "group": (DEFS["group"], groups._KEYS),
     "service": (SERVICE_FORM, services._FORM),
+    "limit": (DEFS["limit"], limit_reader._KEYS),
     "policy": (DEFS["policy"], rules._POLICY_KEYS),
     "rule": (DEFS["rule"], rules._RULE_KEYS),
     "assertion": (DEFS["assertion"], assertion_reader._KEYS),
@@ -55,10 +71,15 @@ def test_the_same_choices():
     assert rule["direction"]["enum"] == list(rules._DIRECTIONS)
     assert {key for one in DEFS["rule"]["oneOf"] for key in one["required"]} == set(rules._VERDICTS)
     assert {key for one in DEFS["assertion"]["oneOf"] for key in one["required"]} == set(assertion_reader._KINDS)
+    assert SERVICE_FORM["properties"]["helper"]["enum"] == list(model.HELPERS)
     assert tuple(SERVICE_FORM["properties"]["protocol"]["anyOf"][0]["enum"]) == services.PROTOCOLS
+    assert [key for one in DEFS["limit"]["anyOf"] for key in one["required"]] == list(limit_reader.BOUNDS)
     assert {key for one in DEFS["group"]["anyOf"] for key in one["required"]} == groups._SAYING_WHO
     assert DEFS["group"]["dependentRequired"] == {key: ["cidrs"] for key in groups._NARROWING_CIDRS}
     assert SCHEMA["properties"]["version"]["const"] == sections.VERSION
+    assert DEFS["vm"]["properties"]["roles"] == DEFS["vnic"]["properties"]["roles"]
+    role, roles = DEFS["vnic"]["properties"]["roles"]["anyOf"]
+    assert role["enum"] == roles["items"]["enum"] == list(inventory.ROLES)
     names = SCHEMA["properties"]["services"]["propertyNames"]["allOf"][1]["not"]["enum"]
     assert tuple(names) == terms.PROTOCOL_WORDS
 
@@ -71,6 +92,10 @@ def test_the_same_bounds():
     assert DEFS["group"]["properties"]["match"]["maxLength"] == selectors.MAX_LENGTH
     assert DEFS["vm"]["properties"]["labels"]["additionalProperties"]["maxLength"] == fields.MAX_TEXT
     assert DEFS["vnic"]["properties"]["iface_id"]["maxLength"] == fields.MAX_TEXT
+    limit = DEFS["limit"]["properties"]
+    for name, (lowest, highest) in limit_reader.BOUNDS.items():
+        assert (limit[name]["minimum"], limit[name]["maximum"]) == (lowest, highest)
+        assert limit[name]["description"].endswith(f"Default: {getattr(Limits(), name)}.")
 
 
 def test_a_tenants_file():
@@ -78,8 +103,11 @@ def test_a_tenants_file():
     assert {key for key, form in tenants.items() if form is False} == set(sections._KEYS) - set(sections.TENANTS_KEYS)
     assert tenants["policies"]["items"]["properties"]["tier"]["enum"] == list(rules._TENANTS_TIERS)
     assert complaints("tenant: acme\nvms: {}") and complaints("tenant: acme\nbuiltins: {}")
+    assert complaints("tenant: acme\nlimits: {}")
     assert complaints("tenant: acme\ngroups: {a: {match: a == b, shared: true}}")
     assert complaints("tenant: acme\nservices: {a: {terms: tcp, shared: true}}")
+    assert complaints("tenant: acme\nservices: {a: {terms: tcp/21, helper: ftp}}")
+    assert set(tenants["services"]["additionalProperties"]["properties"]) == set(speaker._PROVIDERS_KEYS)
     assert complaints("tenant: acme\npolicies: [{name: p, tier: emergency, rules: []}]")
     assert not complaints("tenant: acme\npolicies: [{name: p, tier: environment, rules: []}]")
 
@@ -88,7 +116,7 @@ GOOD_POLICIES = [
     *(
         pytest.param(text, id=f"policy.md, line {line}")
         for info, text, line in BLOCKS
-        if info.startswith(("yaml policy", "yaml file", "yaml tenants"))
+        if info.startswith(("yaml policy", "yaml file", "yaml tenants", "yaml lease", "yaml limits"))
     ),
     *(
         pytest.param(path.read_text(), id=path.name)
@@ -120,6 +148,9 @@ def test_good_policies(text):
         "vms: {a: {mac: 52:54:00:00:00}}",
         "vms: {a: {addresses: []}}",
         "vms: {a: {trusted: yes}}",
+        "vms: {a: {roles: dhcp}}",
+        "vms: {a: {roles: []}}",
+        "vms: {a: {vnics: [{iface_id: x, roles: [router, [router]]}]}}",
         "groups: {a: {}}",
         "groups: {a: {shared: true}}",
         "groups: {a: {except: 10.0.0.1, match: a == b}}",
@@ -130,6 +161,18 @@ def test_good_policies(text):
         "services: {a: {port: 3}}",
         "services: {a: {protocol: tpc}}",
         "services: {a: {terms: tcp, protocol: tcp}}",
+        "services: {a: {terms: tcp/21, helper: sip}}",
+        "services: {a: {helper: ftp}}",
+        "services: {a: [{protocol: tcp, port: 21, helper: ftp}]}",
+        "policies: [{name: a, rules: [{allow: {protocol: tcp, port: 21, helper: ftp}}]}]",
+        "limits: {a: {}}",
+        "limits: {a: {for: any}}",
+        "limits: {a: {notices: 0}}",
+        "limits: {a: {connections: 1000001}}",
+        "limits: {a: {broadcasts: '5'}}",
+        "limits: {a: {conections: 5}}",
+        "limits: {a: {for: [], notices: 1}}",
+        "limits: {any: {notices: 1}}",
         "policies: {name: a}",
         "policies: [{rules: []}]",
         "policies: [{name: a}]",

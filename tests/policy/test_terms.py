@@ -1,9 +1,12 @@
 """Terms and services: what each text means, how terms merge, what is refused."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy.analysis.regions import region_of
 from policy.errors import PolicyError
 from policy.evaluate import Connection, Endpoint, covers
 from policy.model import ALL_PORTS, ICMP, ICMPV6, SCTP, TCP, UDP, Term
@@ -138,6 +141,73 @@ def test_what_merges():
     assert merge([]) == ()
 
 
+FTP_21 = Term(TCP, ports=((21, 21),), helper="ftp")
+FTP_2121 = Term(TCP, ports=((2121, 2121),), helper="ftp")
+
+
+def test_a_term_with_a_helper_stays_as_it_is():
+    """Also within a wider one, and beside one without; ports of two are not joined."""
+    plain, tcp = Term(TCP, ports=((21, 21),)), Term(TCP)
+    assert merge([FTP_21, FTP_21]) == (FTP_21,)
+    for other in (plain, tcp, Term(), *ECHO):
+        assert set(merge([FTP_21, other])) == {FTP_21, other}
+    assert merge([FTP_2121, plain, FTP_21, tcp]) == (tcp, FTP_21, FTP_2121)
+    side_by_side = Term(TCP, ports=((22, 22),), helper="ftp")
+    assert merge([side_by_side, FTP_21]) == (FTP_21, side_by_side)
+
+
+def test_helpers():
+    loaded = document("""
+        services:
+          ftp: {protocol: tcp, port: 21, helper: ftp}
+          numbered: {protocol: 6, port: 21, helper: ftp}
+          two: {protocol: tcp, port: [21, 2121], helper: ftp}
+          narrow: {protocol: tcp, port: 21, source_port: 1024-65535, helper: ftp}
+          listed: {terms: [tcp/21, more], helper: ftp}
+          more: tcp/2121
+          again: {terms: ftp, helper: ftp}
+          boot: {terms: udp/69, helper: tftp}
+          files: [boot, ftp, tcp]
+          plain: tcp/21
+        policies:
+          - {name: p, rules: [{allow: [files, ftp]}, {allow: [tcp/21, tcp/22]}, {deny: [ftp, any]}]}
+    """)
+    boot = Term(UDP, ports=((69, 69),), helper="tftp")
+    assert loaded.services["ftp"] == loaded.services["numbered"] == loaded.services["again"] == (FTP_21,)
+    assert loaded.services["two"] == (Term(TCP, ports=((21, 21), (2121, 2121)), helper="ftp"),)
+    assert loaded.services["narrow"] == (replace(FTP_21, source_ports=((1024, 65535),)),)
+    assert loaded.services["listed"] == (Term(TCP, ports=((21, 21), (2121, 2121)), helper="ftp"),)
+    assert loaded.services["boot"] == (boot,)
+    assert loaded.services["files"] == (Term(TCP), FTP_21, boot)
+    assert loaded.services["plain"] == (Term(TCP, ports=((21, 21),)),)
+    first, second, third = loaded.policies[0].rules
+    assert (first.terms, first.helpers) == ((Term(TCP), FTP_21, boot), {"ftp", "tftp"})
+    assert (second.terms, second.helpers) == ((Term(TCP, ports=((21, 22),)),), frozenset())
+    assert third.terms == (Term(), FTP_21)
+
+
+def test_a_helper_changes_nothing_about_which_connections_are_meant():
+    plain = replace(FTP_21, helper=None)
+    assert plain != FTP_21
+    for port in (20, 21, 22):
+        asked = Connection(NOBODY, NOBODY, 4, TCP, 50000, port)
+        assert covers(FTP_21, asked) == covers(plain, asked) == (port == 21)
+    assert region_of((FTP_21,)) == region_of((plain,)) == region_of((plain, FTP_21))
+    assert region_of((Term(TCP), FTP_21)) == region_of((Term(TCP),))
+
+
+def test_helpers_of_tenants_are_shared_ones():
+    provider = "services: {ftp: {protocol: tcp, port: 21, helper: ftp, shared: true}}"
+    rule = "policies: [{name: p, rules: [{allow: %s}]}]"
+    loaded = document(provider, acme="tenant: acme\n" + rule % "[provider/ftp, tcp/22]")
+    assert loaded.policies[0].rules[0].terms == (FTP_21, Term(TCP, ports=((22, 22),)))
+    with pytest.raises(PolicyError) as raised:
+        document(provider, acme="tenant: acme\nservices: {ftp: {terms: tcp/21, helper: ftp}}\n")
+    assert str(raised.value) == "acme.yaml:2:33: 'helper' is the provider's: name a service that the provider shares"
+    with pytest.raises(PolicyError, match="unknown key 'helper'"):
+        document("", acme="tenant: acme\ngroups: {g: {match: all(), helper: ftp}}")
+
+
 def test_services():
     services = document("""
         services:
@@ -187,6 +257,22 @@ def test_services():
         ("services: {b: §provider/dns}", "here it is 'dns'"),
         ("services: {b: {protocol: tcp, shared: §on}}", "true or false"),
         ("services: {b: {terms: tcp/1, §port: 3}}", "not both"),
+        ("services: {b: {terms: tcp/21, helper: §sip}}", "ftp, tftp"),
+        ("services: {b: {terms: tcp/21, helper: §[ftp]}}", "text"),
+        ("services: {b: {terms: tcp/21, helper: §}}", "text"),
+        ("services: {b: §{helper: ftp}}", "'protocol'"),
+        ("services: {b: {protocol: tcp, helper: §ftp}}", "single destination ports like 'tcp/21'"),
+        ("services: {b: {protocol: tcp, port: 21-22, helper: §ftp}}", "single destination ports"),
+        ("services: {b: {protocol: tcp, port: [21, 22], helper: §ftp}}", "single destination ports"),
+        ("services: {b: {protocol: udp, port: 21, helper: §ftp}}", "like 'tcp/21'"),
+        ("services: {b: {protocol: tcp, port: 69, helper: §tftp}}", "like 'udp/69'"),
+        ("services: {b: {protocol: any, helper: §ftp}}", "single destination ports"),
+        ("services: {b: {protocol: icmp, helper: §ftp}}", "single destination ports"),
+        ("services: {b: {terms: [tcp/21, a], helper: §ftp}, a: sctp/21}", "single destination ports"),
+        ("services: {b: {terms: a, helper: §ftp}, a: {terms: udp/69, helper: tftp}}", "single destination ports"),
+        ("services: {b: [§{protocol: tcp, port: 21, helper: ftp}]}", "define this under 'services'"),
+        ("policies: [{name: p, rules: [{allow: §{terms: tcp/21, helper: ftp}}]}]", "define this under 'services'"),
+        ("assertions: [{name: p, never: §{terms: tcp/21, helper: ftp}}]", "define this under 'services'"),
         ("services: {b: §{port: 3}}", "'protocol'"),
         ("services: {b: §{}}", "'protocol'"),
         ("services: {b: {protocol: §tpc}}", "did you mean 'tcp'?"),

@@ -69,6 +69,22 @@ def test_the_short_form():
     assert [vnic.name for vnic in offline_vnics(inventory)] == ["db-1/db-1", "db-2/db-2"]
 
 
+def test_roles_of_vms_and_vnics_add_up():
+    loaded = document("""
+        vms:
+          one:  {roles: dhcp-server}
+          two:  {roles: router, vnics: [{iface_id: a, roles: [dhcp-server, router]}, {iface_id: b}]}
+          part: {vnics: [{iface_id: c, roles: router}, {iface_id: d}]}
+    """)
+    assert {vnic.name: set(vnic.roles) for vnic in offline_vnics(loaded.inventory)} == {
+        "one/one": {"dhcp-server"},
+        "two/a": {"dhcp-server", "router"},
+        "two/b": {"router"},
+        "part/c": {"router"},
+        "part/d": set(),
+    }
+
+
 def test_implicit_networks_may_be_named():
     vms = document("networks: {prod: {vlan: 10}}\nvms: {a: {network: vlan-11}, b: {network: vlan-0}}").inventory.vms
     assert [vm.vnics[0].network for vm in vms] == ["vlan-11", "vlan-0"]
@@ -102,6 +118,12 @@ def test_implicit_networks_may_be_named():
         ("vms: {a: {trusted: §yes}}", "true or false"),
         ("vms: {a: {vnics: [{iface_id: x, trusted: §1}]}}", "true or false"),
         ("vms: {a: {trusted: true, vnics: [{iface_id: x, trusted: §false}]}}", "the VM is trusted"),
+        ("vms: {a: {roles: §dhcp}}", "dhcp-server, router; did you mean 'dhcp-server'?"),
+        ("vms: {a: {roles: §[]}}", "empty list"),
+        ("vms: {a: {roles: §}}", "empty"),
+        ("vms: {a: {roles: [router, §[router]]}}", "text"),
+        ("vms: {a: {vnics: [{iface_id: x, roles: [router, §trusted]}]}}", "dhcp-server, router"),
+        ("vms: {a: {vnics: [{iface_id: x, §role: router}]}}", "did you mean 'roles'?"),
         ("vms: {a: {id: §12}}", '"12"'),
         ("vms: {a: {id: §''}}", "empty"),
         (f"vms: {{a: {{id: §{'x' * 256}}}}}", "255"),

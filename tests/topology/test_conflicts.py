@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.topology.builders import MAC_1, MAC_2, MAC_3, database, join, ports_of, vnic
+from tests.topology.builders import MAC_1, MAC_2, MAC_3, P, database, join, ports_of, vnic
 from topology.addresses import parse_prefix
 from topology.inventory import Inventory, InventoryVnic, Network, Vm
 from topology.join import IsolatedPort, VnicPort
@@ -137,3 +137,30 @@ def test_the_order_of_rows_does_not_matter(order):
     topology = join(database(*(ports[n] for n in order)), inventory=INVENTORY)
     assert topology == join(database(*ports), inventory=INVENTORY)
     assert [port.code for port in topology.bridges[0].ports] == ["duplicate-mac", "duplicate-mac", "duplicate-address"]
+
+
+def test_a_promise_does_not_count_where_its_vnic_is_on_a_port_in_another_scope():
+    inventory = Inventory((a_vm("web", None, "10.0.0.1"),), NETWORKS)
+    elsewhere, stranger = vnic("a", "if-web", MAC_2, tag=30), vnic("b", "y", MAC_3, addresses="10.0.0.1")
+    assert verdicts(database(elsewhere, stranger), inventory=inventory) == {"a": "ok", "b": "ok"}
+    assert verdicts(database(stranger), inventory=inventory) == {"b": "duplicate-address"}
+
+
+def test_two_that_share_addresses_of_both_families_lose():
+    both = {"addresses": "10.0.0.1,2001:db8::1"}
+    ports = ports_of(join(database(vnic("a", "x", MAC_2, **both), vnic("b", "y", MAC_3, **both)), inventory=INVENTORY))
+    assert {port.code for port in ports.values()} == {"duplicate-address"}
+    assert "its address 10.0.0.1/32" in ports["a"].reason
+
+
+def test_interfaces_with_one_openflow_port_are_all_shut():
+    one, other = vnic("a", "x", MAC_2, ofport=5), vnic("b", "y", MAC_3, ofport=5)
+    uplink, third = P("eth0", ofport=6), vnic("c", "z", MAC_1.replace("00", "0a"), ofport=6)
+    found = ports_of(join(database(one, other, uplink, third), inventory=INVENTORY, uplinks=["eth*"]))
+    assert {name: (port.code, port.ofport) for name, port in found.items()} == {
+        "a": ("duplicate-ofport", 5),
+        "b": ("duplicate-ofport", 5),
+        "c": ("duplicate-ofport", 6),
+        "eth0": ("duplicate-ofport", 6),
+    }
+    assert verdicts(database(vnic("a", "x", MAC_2, ofport=None), vnic("b", "y", MAC_3, ofport=5)))["b"] == "ok"

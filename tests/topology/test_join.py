@@ -19,7 +19,13 @@ DB = Vm("db-1", labels={"role": "db"}, vnics=(InventoryVnic("db-1", None, (parse
 TWO = Vm("two", id="uuid-two", vnics=(InventoryVnic("two-a", MAC_2), InventoryVnic("two-b", None)))
 OPEN = Vm("open", id="uuid-open", labels={"role": "any-nic"})
 ROUTER = Vm("router", trusted=True, vnics=(InventoryVnic("router"),))
-INVENTORY = Inventory((WEB, DB, TWO, OPEN, ROUTER), (Network("prod", 10), Network("lab", 30, "lab")))
+LEASE = Vm(
+    "lease",
+    id="uuid-lease",
+    roles=frozenset({"dhcp-server"}),
+    vnics=(InventoryVnic("lease-a"), InventoryVnic("lease-b", roles=frozenset({"router"}))),
+)
+INVENTORY = Inventory((WEB, DB, TWO, OPEN, ROUTER, LEASE), (Network("prod", 10), Network("lab", 30, "lab")))
 
 
 def one(port, **kwargs):
@@ -123,6 +129,20 @@ def test_an_unknown_vnic_without_attributes():
 def test_trusted_is_the_inventory_s_word():
     assert one(vnic("tap1", "router", MAC_3)).vnic.trusted
     assert not one(vnic("tap1", "x", MAC_3, trusted="true")).vnic.trusted
+
+
+def test_roles_are_the_inventory_s_word():
+    assert one(vnic("tap1", "lease-a", MAC_3)).vnic.roles == {"dhcp-server"}
+    assert one(vnic("tap1", "lease-b", MAC_3)).vnic.roles == {"dhcp-server", "router"}
+    for said in ({"roles": "dhcp-server"}, {"role": "router"}, {"labels": "roles=router"}):
+        assert one(vnic("tap1", "x", MAC_3, **said)).vnic.roles == frozenset()
+        assert one(vnic("tap1", "if-web", MAC_1, tag=10, **said)).vnic.roles == frozenset()
+
+
+def test_roles_of_a_vm_that_lists_no_vnics_go_for_all_of_its_own():
+    inventory = Inventory((Vm("open", id="uuid-open", roles=frozenset({"router"})),))
+    topology = join(database(vnic("tap1", "nic-7", MAC_3, vm_id="uuid-open")), inventory=inventory)
+    assert topology.bridges[0].ports[0].vnic.roles == {"router"}
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,14 @@ def test_vnics_of_files_alone():
     assert (two.scope, two.network, two.trusted) == ("default", None, True)
 
 
+def test_roles_of_files_alone():
+    server, router = frozenset({"dhcp-server"}), frozenset({"router"})
+    vm = Vm("gate", vnics=(InventoryVnic("a", roles=server), InventoryVnic("b")), roles=router)
+    assert [vnic.roles for vnic in offline_vnics(Inventory((vm, Vm("web", vnics=(InventoryVnic("c"),)))))] == [
+        server | router, router, frozenset(),
+    ]  # fmt: skip
+
+
 def test_what_a_vnic_owns():
     vnic = Vnic("a", addresses=(parse_prefix("10.0.0.0/30"), parse_prefix("2001:db8::1")))
     assert vnic.name == "a"

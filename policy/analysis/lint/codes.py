@@ -29,8 +29,9 @@ _TABLE = (
     Code(
         "PC101", Severity.ERROR, "hidden rule",
         "The rule never decides: wherever it applies, rules before it have decided already, and at least one of them "
-        "says something else. The finding names the few rules that hide it, those that take most first. An allow that "
-        "is hidden opens nothing, and a deny that is hidden closes nothing, whatever its author believes.",
+        "says something else, or allows it without the helper of this rule's service. The finding names the few rules "
+        "that hide it, those that take most first. An allow that is hidden opens nothing, and a deny that is hidden "
+        "closes nothing, whatever its author believes.",
     ),
     Code(
         "PC102", Severity.WARNING, "rule about nobody",
@@ -42,7 +43,7 @@ _TABLE = (
         "PC103", Severity.WARNING, "redundant rule",
         "The rule decides, but without it other rules would come to the same verdict for every connection. (Where "
         "those only repeat it, they are told: PC107.) Rules with `log: true` are left out: without them something "
-        "else would be logged.",
+        "else would be logged. So are those that allow services with a `helper`.",
     ),
     Code(
         "PC104", Severity.INFO, "wall behind which nothing stands",
@@ -67,7 +68,7 @@ _TABLE = (
     ),
     Code(
         "PC201", Severity.WARNING, "unused group",
-        "No rule and no assertion names the group, directly or through groups that they name. Groups with "
+        "No rule, assertion or limit names the group, directly or through groups that they name. Groups with "
         "`shared: true` are offers to tenants and are left out.",
     ),
     Code(

@@ -10,7 +10,7 @@ from policy.analysis.decide import RuleBits
 from policy.analysis.lint.findings import Finding, named, rule_name
 from policy.analysis.lint.multicast import about_many
 from policy.analysis.regions import Region
-from policy.model import Verdict
+from policy.model import Rule, Verdict
 
 _HIDERS = 5  # related places at most
 
@@ -56,6 +56,13 @@ def _size(region: Region) -> int:
     return of_planes + (region.others.bit_count() << 32)
 
 
+def _says(one: Rule, other: Rule) -> bool:
+    """True if one rule says of a connection at least what the other says: the verdict, and how it is helped."""
+    if one.verdict is not other.verdict:
+        return False
+    return one.verdict is not Verdict.ALLOW or other.helpers <= one.helpers
+
+
 def find(contexts: Contexts) -> Iterator[Finding]:
     """PC101, PC102 and PC107."""
     covered = hidden(contexts)
@@ -68,7 +75,7 @@ def find(contexts: Contexts) -> Iterator[Finding]:
             hiders = [contexts.rules.deciders[at] for at in covered[place]]
             told = named([f"{rule_name(each)} ({each.rule.verdict.value})" for each in hiders])
             message = f"rule {rule_name(decider)} never decides: it is hidden by {told}"
-            same = all(each.rule.verdict is rule.verdict for each in hiders)
+            same = all(_says(each.rule, rule) for each in hiders)
             yield Finding(
                 "PC107" if same else "PC101", rule.place, message, tuple(each.rule.place for each in hiders[:_HIDERS])
             )

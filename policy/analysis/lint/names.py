@@ -13,7 +13,7 @@ from policy.analysis.lint.sources import Sources
 def find(contexts: Contexts, sources: Sources) -> Iterator[Finding]:
     """PC201, PC202 and PC203."""
     for name in sources.groups.unused():
-        yield Finding("PC201", sources.groups.places[name], f"no rule or assertion uses group {name}")
+        yield Finding("PC201", sources.groups.places[name], f"no rule, assertion or limit uses group {name}")
     for name in sources.services.unused():
         yield Finding("PC203", sources.services.places[name], f"no rule or assertion uses service {name}")
     somebody = 0

@@ -87,5 +87,7 @@ def find(contexts: Contexts) -> Iterator[Finding]:
         elif instead.other_end or instead.default:
             why = "the other end refuses anyway what it allows"
             yield Finding("PC105", decider.rule.place, begin + why)
+        elif decider.rule.verdict is Verdict.ALLOW and decider.rule.helpers:
+            continue  # others decide the same, but may not help what the connection announces
         elif any(decided >> at & 1 for at in instead.rules):  # those that only repeat this one are told themselves
             yield Finding("PC103", decider.rule.place, f"{begin}{told} would decide the same", related)

@@ -22,7 +22,7 @@ _CLAIMS = ("never", "always")
 
 @dataclass(slots=True)
 class Names:
-    """The names of one kind: where each is defined, which others it names, and which are named by rules."""
+    """The names of one kind: where each is defined, which others it names, and which are named by what counts."""
 
     places: dict[str, Place] = field(default_factory=dict)
     naming: dict[str, set[str]] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Names:
     shared: set[str] = field(default_factory=set)
 
     def unused(self) -> list[str]:
-        """Those that nothing leads to from a rule, an assertion or an offer."""
+        """Those that nothing leads to from a rule, an assertion, a limit or an offer."""
         used: set[str] = set()
         waiting = [*self.named, *self.shared]
         while waiting:
@@ -78,6 +78,8 @@ class _File:
                 self._use(rule, _VERDICTS)
         for assertion in _list(self._sections.get("assertions")):
             self._use(assertion, _CLAIMS)
+        for _, limit in _items(self._sections.get("limits")):
+            self._use(limit, ())
 
     def _define(self, names: Names, key: Scalar, node: Node, naming: Iterable[str]) -> None:
         name = self._prefix + key.text
@@ -89,7 +91,7 @@ class _File:
 
     def _use(self, node: Node, verbs: tuple[str, ...]) -> None:
         for key, value in _entries(node):
-            if key in ("from", "to", "at"):
+            if key in ("from", "to", "at", "for"):
                 self._sources.groups.named |= {self._full(name) for name in _group_items(value)}
             elif key in verbs:
                 self._sources.services.named |= {self._full(name) for name in _service_names(value)}

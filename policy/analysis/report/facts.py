@@ -16,11 +16,15 @@ from policy.analysis.regions import Region, region_of
 from policy.analysis.words import terms
 from policy.model import Document, Verdict
 from policy.terms import parse_term
-from topology.inventory import Place
+from topology.inventory import DHCP_SERVER, ROUTER, Place
 
 Fact = dict[str, object]
 # What does not count as a way to take a VM over.
 _NO_WAY = ("icmp",)
+_ROLES = {
+    DHCP_SERVER: "has the role dhcp-server: it may answer DHCP requests",
+    ROUTER: "has the role router: it may send IPv6 router advertisements and redirects",
+}
 
 
 def gather(document: Document, linted: Linted) -> Fact:
@@ -119,7 +123,7 @@ def rule_fact(decider: Decider) -> Fact:
 
 
 def _exceptions(document: Document, linted: Linted) -> list[Fact]:
-    """What was put outside of the usual on purpose: trusted VMs, silenced findings, built-in rules turned off."""
+    """What was put outside of the usual on purpose: trusted VMs, roles, silenced findings, built-in rules off."""
     found: list[Fact] = []
     for vm in document.inventory.vms:
         if vm.trusted:
@@ -128,6 +132,12 @@ def _exceptions(document: Document, linted: Linted) -> list[Fact]:
             _noted(f"vNIC {vm.name}/{vnic.iface_id} is trusted: it is not firewalled", vnic.place)
             for vnic in vm.vnics
             if vnic.trusted and not vm.trusted
+        ]
+        found += [_noted(f"VM {vm.name} {_ROLES[role]}", vm.place) for role in sorted(vm.roles)]
+        found += [
+            _noted(f"vNIC {vm.name}/{vnic.iface_id} {_ROLES[role]}", vnic.place)
+            for vnic in vm.vnics
+            for role in sorted(vnic.roles - vm.roles)
         ]
     for finding, silence in linted.silenced:
         found.append(_noted(f"{finding.code} is silenced ({silence.reason}): {finding.message}", finding.place))

@@ -1,0 +1,258 @@
+"""Finds the identities of a policy and a universe of vNICs (see `policy.flows.identity`).
+
+An `IdentityBook` keeps what was worked out from one time to the next: its answers are those of a new one, in the time
+that the changes take.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from policy.flows.borders import EMPTY, Border, Borders, Members, key_of
+from policy.flows.cookies import digest, numbers
+from policy.flows.identity import FLOODED, NOBODY, Identities, Place, label, referenced_groups
+from policy.flows.membership import GroupIndex, leaves
+from policy.flows.shared_map import SharedMap
+from policy.model import Document, Group
+from topology.addresses import Prefix
+from topology.inventory import DEFAULT_SCOPE
+from topology.vnic import Vnic
+
+K = TypeVar("K")
+
+
+def identify(document: Document, vnics: Iterable[Vnic]) -> Identities:
+    """The identities of a policy over a universe of vNICs whose addresses are disjoint within a scope.
+
+    Where they are not, a vNIC on a port counts before one that is known from the inventory alone.
+    """
+    return IdentityBook().identify(document, {vnic.id: vnic for vnic in vnics})
+
+
+class IdentityBook:
+    """The identities of one policy and universe after the other."""
+
+    def __init__(self) -> None:
+        self._edition = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self._edition += 1
+        self._last: Identities | None = None
+        self._document: Document | None = None
+        self._groups: dict[Group, None] = {}
+        self._index = GroupIndex(())
+        self._labels: dict[Group, str] = {}
+        self._vnics: Mapping[str, Vnic] = {}
+        self._of_vnic: SharedMap[str, Members] = SharedMap()
+        # The groups of which a group with CIDRs is a part.
+        self._groups_of: dict[Group, set[Group]] = {}
+        self._borders: dict[tuple[str, int], Borders] = {}
+        self._blocks: SharedMap[Place, Members] = SharedMap()
+        self._entries: SharedMap[Place, Members] = SharedMap()
+        # The entries that are in force for destinations of packets for many.
+        self._floods: dict[Place, Members] = {}
+        # How often each set of groups occurs: at borders, and at vNICs of each scope.
+        self._at_borders: Counter[Members] = Counter()
+        self._at_vnics: Counter[tuple[str, Members]] = Counter()
+        self._digests: dict[Members, tuple[str, int]] = {}
+
+    def identify(self, document: Document, vnics: Mapping[str, Vnic]) -> Identities:
+        """As the function of that name; ``vnics`` by id."""
+        scopes = _scopes(document, vnics)
+        if self._last is None or scopes != self._last.scopes:
+            self._forget()
+            for scope in scopes:
+                self._borders[scope, 4], self._borders[scope, 6] = Borders(32), Borders(128)
+        if document is not self._document:
+            groups = dict.fromkeys(referenced_groups(document))
+        else:
+            groups = self._groups
+        self._document = document
+        members = self._members_now(groups, vnics)
+        self._move_vnics(vnics, members)
+        flooded = self._settle(scopes)
+        self._last = self._sum_up(scopes, flooded)
+        return self._last
+
+    def _members_now(self, groups: dict[Group, None], vnics: Mapping[str, Vnic]) -> dict[str, Members | None]:
+        """The groups of each vNIC that has changed, or whose groups may have; None: it is gone. Takes in the groups."""
+        members: dict[str, Members | None] = dict.fromkeys(self._vnics.keys() - vnics.keys())
+        gone: set[Group] = set()
+        new: set[Group] = set()
+        if groups is not self._groups:
+            gone, new = self._groups.keys() - groups.keys(), groups.keys() - self._groups.keys()
+        if gone or new:
+            self._index = GroupIndex(groups)
+            of_new = GroupIndex(new)
+            for name, vnic in vnics.items() if of_new or GroupIndex(gone) else ():
+                old = self._of_vnic.get(name)
+                if old is not None:
+                    found = old.difference(gone).union(of_new.groups_of(vnic))
+                    if found != old:
+                        members[name] = found
+            for group in gone:
+                self._drop_lines(group)
+                self._labels.pop(group, None)
+            for group in new:
+                self._add_lines(group)
+                self._labels[group] = label(group)
+        for name, vnic in vnics.items():
+            if self._vnics.get(name) is not vnic:
+                members[name] = self._index.groups_of(vnic)
+        self._groups = groups
+        return members
+
+    def _borders_of(self, leaf: Group) -> list[Borders]:
+        return [borders for (scope, _), borders in self._borders.items() if leaf.scope in (None, scope)]
+
+    def _add_lines(self, group: Group) -> None:
+        for leaf in leaves(group):
+            if leaf.cidrs:
+                owners = self._groups_of.setdefault(leaf, set())
+                for borders in self._borders_of(leaf):
+                    (borders.touch if owners else borders.draw)(leaf)
+                owners.add(group)
+
+    def _drop_lines(self, group: Group) -> None:
+        for leaf in leaves(group):
+            if leaf in self._groups_of:
+                owners = self._groups_of[leaf]
+                owners.discard(group)
+                for borders in self._borders_of(leaf):
+                    (borders.touch if owners else borders.erase)(leaf)
+                if not owners:
+                    del self._groups_of[leaf]
+
+    def _move_vnics(self, vnics: Mapping[str, Vnic], members: Mapping[str, Members | None]) -> None:
+        for name, found in members.items():
+            old, new = self._vnics.get(name), vnics.get(name)
+            before = self._of_vnic.get(name)
+            if old is not None and new is not None and found == before and _ownership(old) == _ownership(new):
+                continue
+            if old is not None and before is not None:
+                _less(self._at_vnics, (old.scope, before))
+                for prefix in old.addresses:
+                    self._borders[old.scope, prefix.version].disown(prefix, _owner(old))
+            if new is not None and found is not None:
+                self._at_vnics[new.scope, found] += 1
+                for prefix in new.addresses:
+                    self._borders[new.scope, prefix.version].own(prefix, _owner(new), found)
+        self._of_vnic = self._of_vnic.with_changes(members)
+        self._vnics = vnics
+
+    def _settle(self, scopes: Mapping[str, int]) -> Mapping[str, frozenset[Members]]:
+        """Work out the borders that were touched. The sets of groups that destinations of floods can have."""
+        blocks: dict[Place, Members | None] = {}
+        entries: dict[Place, Members | None] = {}
+        floods = self._last is None
+        for (scope, _), borders in self._borders.items():
+            for border in borders.settle(self._groups_of):
+                place = scope, border.prefix
+                self._count(place, border)
+                blocks[place] = border.members
+                entries[place] = entry = border.members if border.differs else None
+                if _may_flood(border.prefix) and self._floods.get(place) != entry:
+                    floods = True
+                    if entry is None:
+                        del self._floods[place]
+                    else:
+                        self._floods[place] = entry
+        self._blocks = self._blocks.with_changes(blocks)
+        self._entries = self._entries.with_changes(entries)
+        if self._last is not None and not floods:
+            return self._last.flooded
+        found: dict[str, set[Members]] = {scope: {EMPTY} for scope in scopes}
+        for (scope, _), members in self._floods.items():
+            found[scope].add(members)
+        return {scope: frozenset(several) for scope, several in found.items()}
+
+    def _count(self, place: Place, border: Border) -> None:
+        before = self._blocks.get(place)
+        if before == border.members:
+            return
+        if before is not None:
+            _less(self._at_borders, before)
+        if border.members is not None:
+            self._at_borders[border.members] += 1
+
+    def _sum_up(self, scopes: Mapping[str, int], flooded: Mapping[str, frozenset[Members]]) -> Identities:
+        # A packet to many goes to each vNIC under the packet's destination: the vNIC's groups and the destination's
+        # CIDRs.
+        arriving = {own | shared for scope, own in self._at_vnics for shared in flooded[scope]}
+        occurring = {EMPTY, *self._at_borders, *arriving}
+        last = self._last
+        if last is not None and occurring == last.numbers.keys():
+            number_of, members, holding = last.numbers, last.members, last.holding
+        else:
+            number_of = self._numbers(occurring)
+            before = last.numbers if last is not None else {}
+            if any(before.get(found, number) != number for found, number in number_of.items()):
+                self._edition += 1
+            members = {number: found for found, number in number_of.items()}
+            several: dict[Group, set[int]] = defaultdict(set)
+            for found, number in number_of.items():
+                for group in found:
+                    several[group].add(number)
+            holding = {group: frozenset(found) for group, found in several.items()}
+        return Identities(
+            numbers=number_of,
+            members=members,
+            entries=self._entries,
+            blocks=self._blocks,
+            scopes=scopes,
+            of_vnic=self._of_vnic,
+            flooded=flooded,
+            holding=holding,
+            edition=self._edition,
+        )
+
+    def _numbers(self, occurring: set[Members]) -> Mapping[Members, int]:
+        known = self._digests
+        self._digests = {}
+        for members in occurring - {EMPTY}:
+            found = known.get(members)
+            if found is None:
+                text = "\n".join(sorted(self._labels[group] for group in members))
+                found = text, digest(text)
+            self._digests[members] = found
+        if len({number for _, number in self._digests.values()}) == len(self._digests):
+            return {EMPTY: NOBODY, **{members: number for members, (_, number) in self._digests.items()}}
+        # Two digests collide: the numbers depend on each other, so all are found anew.
+        by_text = numbers(text for text, _ in self._digests.values())
+        return {EMPTY: NOBODY, **{members: by_text[text] for members, (text, _) in self._digests.items()}}
+
+
+def _scopes(document: Document, vnics: Mapping[str, Vnic]) -> Mapping[str, int]:
+    names = {DEFAULT_SCOPE, *(network.scope for network in document.inventory.networks)}
+    names |= {vnic.scope for vnic in vnics.values()}
+    return {name: number for number, name in enumerate([DEFAULT_SCOPE, *sorted(names - {DEFAULT_SCOPE})])}
+
+
+def _owner(vnic: Vnic) -> tuple[bool, str]:
+    return vnic.host is not None, vnic.id
+
+
+def _ownership(vnic: Vnic) -> tuple[str, tuple[bool, str], tuple[Prefix, ...]]:
+    return vnic.scope, _owner(vnic), vnic.addresses
+
+
+def _less(counter: Counter[K], key: K) -> None:
+    """One less; what does not occur any more is not in the counter."""
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]
+
+
+def _inside(inner: Prefix, outer: Prefix) -> bool:
+    (first, length), (outer_first, outer_length) = key_of(inner), key_of(outer)
+    shift = outer.max_prefixlen - outer_length
+    return length >= outer_length and first >> shift == outer_first >> shift
+
+
+def _may_flood(prefix: Prefix) -> bool:
+    return any(
+        prefix.version == flood.version and (_inside(prefix, flood) or _inside(flood, prefix)) for flood in FLOODED
+    )

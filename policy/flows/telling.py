@@ -1,0 +1,64 @@
+"""What the controller is told: a reason is put into registers, and a copy of the packet goes along.
+
+The registers say what a cookie says (kind and number), because the copy is made in a table of its own, where each vNIC
+has its limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policy.flows import fields as f
+from policy.flows.cookies import Drop, Kind, cookie
+from policy.flows.flow import Action, Flow, Load, Match, Output, Punt, Resubmit, exact, flow, match
+from policy.flows.meters import STRANGERS, MeterKind, meter_number
+from policy.model import Side
+
+
+def why(kind: Kind, number: int, side: Side = Side.EGRESS) -> tuple[Action, ...]:
+    """Puts a reason into the registers."""
+    ingress = (Load(f.WHY_SIDE, 1),) if side is Side.INGRESS else (Load(f.WHY_SIDE, 0),)
+    return (Load(f.WHY, number), Load(f.WHY_KIND, kind), *ingress)
+
+
+def tell(kind: Kind, number: int, side: Side = Side.EGRESS) -> tuple[Action, ...]:
+    """Tells the controller, within the limit of the vNIC that is charged."""
+    return (*why(kind, number, side), Resubmit("TELL"))
+
+
+def tell_once(kind: Kind, number: int, side: Side) -> tuple[Action, ...]:
+    """Tells the controller of a connection's first packet."""
+    return (*why(kind, number, side), Resubmit("TELL_ONCE"))
+
+
+def drop(table: str, priority: int, tests: Match, reason: Drop) -> Flow:
+    """A refusal outside the policy: counted under its own name, and told."""
+    return flow(table, priority, tests, tell(Kind.DROP, reason), cookie(Kind.DROP, reason))
+
+
+def drop_of_stranger(table: str, priority: int, tests: Match, reason: Drop) -> Flow:
+    """A refusal where no vNIC can be charged for the telling."""
+    copy = Punt(meter_number(MeterKind.NOTICES, STRANGERS))
+    return flow(
+        table, priority, tests, (*why(Kind.DROP, reason), copy), cookie(Kind.DROP, reason)
+    )
+
+
+def first_packets() -> Flow:
+    """What `tell_once` tells."""
+    return flow("TELL_ONCE", 100, match(exact(f.FRESH, 1)), (Resubmit("TELL"),), cookie(Kind.PIPELINE))
+
+
+def answer_actions(in_port: int, uplink: int, vlan: int) -> tuple[Action, ...]:
+    """Where an answer of the controller's own goes: back to where the packet came from, which nobody judges.
+
+    To a vNIC or another port as it is; to an uplink (by number, 0: none) tagged as that port demands.
+    """
+    if not uplink:
+        return (Output(in_port),)
+    return (Load(f.VLAN, vlan), Load(f.UPLINK_OUT, uplink), Resubmit("UPLINK_OUT"))
+
+
+def telling_flows(vnic: int, mark: int) -> Iterator[Flow]:
+    """The copies that one vNIC pays for."""
+    yield flow("TELL", 100, match(exact(f.PAYER, vnic)), (Punt(meter_number(MeterKind.NOTICES, vnic)),), mark)

@@ -1,0 +1,106 @@
+"""Who and what the numbers in a packet's copy stand for, by the policy and the topology of a moment. Pure look-ups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from policy.flows.compile import Compiled
+from policy.flows.rules import NumberedRule
+from topology.addresses import Address, Prefix
+from topology.inventory import DEFAULT_SCOPE
+from topology.ports import Bridge, Topology, VnicPort
+from topology.vnic import Everybody, Vnic
+
+
+@dataclass(frozen=True)
+class Known:
+    """A policy and a topology, made ready for look-ups; each index is made when it is first asked for."""
+
+    compiled: Compiled
+    topology: Topology
+
+    @property
+    def revision(self) -> str:
+        return self.compiled.document.revision
+
+    @cached_property
+    def rules(self) -> Mapping[int, NumberedRule]:
+        """The rules that decide, by their numbers."""
+        return {entry.number: entry for entry in self.compiled.rules if not entry.audit}
+
+    @cached_property
+    def audits(self) -> Mapping[int, NumberedRule]:
+        """The rules that only tell, by their numbers."""
+        return {entry.number: entry for entry in self.compiled.rules if entry.audit}
+
+    @cached_property
+    def bridges(self) -> Mapping[int, Bridge]:
+        """The managed bridges by datapath id."""
+        return {bridge.dpid: bridge for bridge in self.topology.bridges if bridge.dpid is not None}
+
+    def in_zone(self, dpid: int, zone: int) -> VnicPort | None:
+        """The firewalled vNIC's port that has this conntrack zone; zone 0 is nobody's."""
+        return self._zones.get((dpid, zone)) if zone else None
+
+    def at_port(self, dpid: int, ofport: int) -> tuple[str | None, VnicPort | None]:
+        """The name of an OpenFlow port, and the vNIC's port if it is one's."""
+        return self._ofports.get((dpid, ofport), (None, None))
+
+    def owner(self, scope: str, address: Address) -> Vnic | None:
+        """The vNIC that has the address, in a range of its own or as the one address; a trusted one too."""
+        for length in self._lengths.get((scope, address.version), ()):
+            bits = address.max_prefixlen - length
+            found = self._owners.get((scope, address.version, length, int(address) >> bits))
+            if found is not None:
+                return found
+        return None
+
+    def scope_of_vlan(self, vlan: int) -> str:
+        """The address scope of a network."""
+        return self._scopes.get(vlan, DEFAULT_SCOPE)
+
+    @cached_property
+    def _scopes(self) -> Mapping[int, str]:
+        return {network.vlan: network.scope for network in self.compiled.document.inventory.networks}
+
+    @cached_property
+    def _zones(self) -> Mapping[tuple[int, int], VnicPort]:
+        return {
+            (dpid, port.zone): port
+            for dpid, bridge in self.bridges.items()
+            for port in bridge.vnic_ports
+            if port.zone is not None
+        }
+
+    @cached_property
+    def _ofports(self) -> Mapping[tuple[int, int], tuple[str | None, VnicPort | None]]:
+        found: dict[tuple[int, int], tuple[str | None, VnicPort | None]] = {}
+        for dpid, bridge in self.bridges.items():
+            for uplink in bridge.uplinks:
+                found.update({(dpid, ofport): (name, None) for name, ofport in uplink.members})
+            found.update({(dpid, port.ofport): (port.name, None) for port in bridge.isolated if port.ofport})
+            found.update({(dpid, port.ofport): (port.name, port) for port in bridge.vnic_ports})
+        return found
+
+    @cached_property
+    def _owners(self) -> Mapping[tuple[str, int, int, int], Vnic]:
+        return {_place(vnic.scope, prefix): vnic for vnic, prefix in self._owned()}
+
+    @cached_property
+    def _lengths(self) -> Mapping[tuple[str, int], tuple[int, ...]]:
+        """The lengths of prefixes that there are, longest first."""
+        found: dict[tuple[str, int], set[int]] = {}
+        for vnic, prefix in self._owned():
+            found.setdefault((vnic.scope, prefix.version), set()).add(prefix.prefixlen)
+        return {key: tuple(sorted(lengths, reverse=True)) for key, lengths in found.items()}
+
+    def _owned(self) -> Iterable[tuple[Vnic, Prefix]]:
+        vnics = Everybody().known(self.compiled.document.inventory, self.topology.vnic_ports)
+        return ((vnic, prefix) for vnic in vnics.values() for prefix in vnic.addresses)
+
+
+def _place(scope: str, prefix: Prefix) -> tuple[str, int, int, int]:
+    bits = prefix.max_prefixlen - prefix.prefixlen
+    return scope, prefix.version, prefix.prefixlen, int(prefix.network_address) >> bits

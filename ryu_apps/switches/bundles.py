@@ -1,0 +1,120 @@
+"""Changes of a bridge: meters, zones to be forgotten, and one bundle of flows, all of it or nothing.
+
+Flow-mods are packed by `policy.flows.wire`, the rest by Ryu.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from ryu.ofproto import ofproto_v1_4 as ofp
+from ryu.ofproto import ofproto_v1_4_parser as parser
+
+from policy.flows import meter_wire, openflow, wire
+from policy.flows.flow import Flow
+from policy.flows.tables import TABLES
+from policy.flows.text import flow_text
+from ryu_apps.facts import BundleDone, BundleRefused, SendBundle
+from ryu_apps.switches.line import Line
+
+LOG = logging.getLogger(__name__)
+
+ATOMIC = ofp.OFPBF_ATOMIC | ofp.OFPBF_ORDERED
+NXT_CT_FLUSH_ZONE = 29
+
+
+class Bundles:
+    """The bundle that is on its way on a connection; there is never more than one."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        # Its number on the wire (0: there is none), and the session's number for it.
+        self._bundle = 0
+        self._serial = 0
+        self._committing = False
+        # By xid, the flow that a message of the last bundle was about.
+        self._sent: dict[int, Flow | None] = {}
+        # Meters to be removed once the bundle is in force.
+        self._remove_meters: tuple[int, ...] = ()
+
+    def send(self, effect: SendBundle) -> None:
+        """Send a bundle, up to its closing. It is committed when the switch has confirmed that, without complaint.
+
+        To commit at once would be wrong: where OVS cannot read one message of a bundle, it says so, leaves it out, and
+        commits the others.
+        """
+        self._serial = effect.serial
+        self._bundle = effect.serial & 0x7FFFFFFF or 1
+        self._committing = False
+        self._sent = {}
+        self._remove_meters = effect.remove_meters
+        messages = [self._flush_zone(zone) for zone in effect.forget]
+        for command, meters in ((meter_wire.ADD, effect.add_meters), (meter_wire.MODIFY, effect.change_meters)):
+            messages += [meter_wire.meter_mod(meter, command, self._xid(None)) for meter in meters]
+        messages.append(self._control(ofp.OFPBCT_OPEN_REQUEST))
+        for message in self._changes(effect):
+            messages.append(wire.bundle_add(self._bundle, ATOMIC, message))
+        messages.append(self._control(ofp.OFPBCT_CLOSE_REQUEST))
+        self._line.post(b"".join(messages))
+
+    def heard(self, message: Any) -> None:  # noqa: ANN401 (Ryu's)
+        """An answer: it is closed, so commit it; or committed."""
+        if not self._bundle or message.bundle_id != self._bundle:
+            return
+        if message.type == ofp.OFPBCT_CLOSE_REPLY and not self._committing:
+            self._committing = True
+            self._line.post(self._control(ofp.OFPBCT_COMMIT_REQUEST))
+        elif message.type == ofp.OFPBCT_COMMIT_REPLY and self._committing:
+            self._bundle, self._sent = 0, {}
+            removals = [meter_wire.meter_delete(number, self._xid(None)) for number in self._remove_meters]
+            if removals:
+                self._line.post(b"".join(removals))
+            self._remove_meters = ()
+            self._line.emit(BundleDone(self._line.dpid, self._line.session, self._serial))
+
+    def expects(self, xid: int) -> bool:
+        """True for any message of the last bundle."""
+        return xid in self._sent
+
+    def refused(self, xid: int, error: str) -> None:
+        """With the first error a bundle is over; what follows (about its commit, say) is the same refusal."""
+        if not self._bundle:
+            return
+        flow = self._sent[xid]
+        where = f"{error}: {flow_text(flow)}" if flow is not None else error
+        LOG.error("bridge %016x: bundle %d refused: %s", self._line.dpid, self._serial, where)
+        if not self._committing:
+            self._line.post(self._control(ofp.OFPBCT_DISCARD_REQUEST))
+        self._bundle = 0
+        self._line.emit(BundleRefused(self._line.dpid, self._line.session, self._serial, where, flow))
+
+    def _changes(self, effect: SendBundle) -> Iterator[bytes]:
+        for entry in effect.foreign:
+            yield wire.raw_delete(entry.table, entry.priority, entry.raw_match, self._xid(None))
+        for flow in effect.remove:
+            yield wire.flow_mod(flow, self._xid(flow), wire.DELETE_STRICT)
+        for flow in effect.add:
+            yield wire.flow_mod(flow, self._xid(flow))
+        if effect.unlearn:
+            yield wire.empty_table(TABLES["LEARNED"].number, self._xid(None))
+
+    def _xid(self, flow: Flow | None) -> int:
+        xid = self._line.xid()
+        self._sent[xid] = flow
+        return xid
+
+    def _control(self, kind: int) -> bytes:
+        return self._noted(parser.OFPBundleCtrlMsg(self._line.datapath, self._bundle, kind, ATOMIC, []))
+
+    def _flush_zone(self, zone: int) -> bytes:
+        # nicira-ext.h, struct nx_zone_id: six bytes of padding, then the zone.
+        body = struct.pack("!6xH", zone)
+        return self._noted(parser.OFPExperimenter(self._line.datapath, openflow.NICIRA, NXT_CT_FLUSH_ZONE, body))
+
+    def _noted(self, message: Any) -> bytes:  # noqa: ANN401
+        packed = self._line.packed(message)
+        self._sent[message.xid] = None
+        return packed

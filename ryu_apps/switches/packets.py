@@ -1,0 +1,28 @@
+"""Copies of packets that a bridge sends, and frames that it is given to send back."""
+
+from __future__ import annotations
+
+import struct
+
+from ryu.ofproto import ofproto_v1_4 as ofp
+
+from policy.flows import openflow
+from policy.flows.action_wire import encode_actions
+from policy.flows.packet_in import decode_packet_in
+from policy.flows.telling import answer_actions
+from ryu_apps.facts import Answer, Punted
+from ryu_apps.switches.line import Line
+
+
+def answer(line: Line, effect: Answer) -> None:
+    """Send a frame back to where a packet came from: to a vNIC as it is, to an uplink as that port demands."""
+    actions = encode_actions(answer_actions(effect.in_port, effect.uplink, effect.vlan))
+    head = struct.pack("!IIH6x", openflow.NO_BUFFER, ofp.OFPP_CONTROLLER, len(actions))
+    body = head + actions + effect.frame
+    header = struct.pack("!BBHI", openflow.VERSION, ofp.OFPT_PACKET_OUT, 8 + len(body), line.xid())
+    line.post(header + body)
+
+
+def punted(line: Line, message: bytes) -> Punted:
+    """What a packet-in message tells. Raises ``WireError`` for anything that is not one of ours."""
+    return Punted(line.dpid, line.session, decode_packet_in(message))

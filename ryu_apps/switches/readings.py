@@ -1,0 +1,128 @@
+"""What a bridge holds, read back: its flows and meters; or its meters alone."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from ryu.ofproto import ofproto_v1_4 as ofp
+from ryu.ofproto import ofproto_v1_4_parser as parser
+
+from policy.flows import meter_wire, wire
+from policy.flows.meters import Meter
+from ryu_apps.facts import FlowsRead, MetersRead, ReadFailed
+from ryu_apps.switches.line import Line
+
+LOG = logging.getLogger(__name__)
+
+
+class Reading:
+    """The question about all flows and meters. A new one takes the place of one that is not answered yet."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        # What was asked for and has not been told in full: by xid, the multipart type.
+        self._asked: dict[int, int] = {}
+        self._entries: list[wire.Installed] = []
+        self._meters: dict[int, Meter | None] = {}
+        self._most_meters = 0
+
+    def ask(self, before: bytes = b"") -> None:
+        """Ask; in the same breath, ``before`` that, say something else."""
+        datapath = self._line.datapath
+        requests = {
+            ofp.OFPMP_METER_FEATURES: parser.OFPMeterFeaturesStatsRequest(datapath, 0),
+            ofp.OFPMP_METER_CONFIG: parser.OFPMeterConfigStatsRequest(datapath, 0, ofp.OFPM_ALL),
+            ofp.OFPMP_FLOW: parser.OFPFlowStatsRequest(
+                datapath, 0, ofp.OFPTT_ALL, ofp.OFPP_ANY, ofp.OFPG_ANY, 0, 0, parser.OFPMatch()
+            ),
+        }
+        message = before + b"".join(map(self._line.packed, requests.values()))
+        self._asked = {request.xid: kind for kind, request in requests.items()}
+        self._entries, self._meters, self._most_meters = [], {}, 0
+        self._line.post(message)
+
+    def expects(self, xid: int) -> bool:
+        """True for what has not been told in full."""
+        return xid in self._asked
+
+    def heard(self, message: Any) -> None:  # noqa: ANN401 (Ryu's)
+        """A part of an answer."""
+        kind = self._asked[message.xid]
+        try:
+            for body in message.body:
+                if kind == ofp.OFPMP_FLOW:
+                    self._entries += wire.decode_flow_stats(body.data)
+                elif kind == ofp.OFPMP_METER_CONFIG:
+                    self._meters.update(meter_wire.decode_meter_configs(body.data))
+                else:
+                    self._most_meters = meter_wire.decode_most_meters(body.data)
+        except Exception as error:  # whatever a switch may tell: it is that bridge's trouble, and no other's
+            self._failed(f"its flows cannot be read: {error}")
+            return
+        if not message.flags & ofp.OFPMPF_REPLY_MORE:
+            self._told(message.xid)
+
+    def refused(self, xid: int, error: str) -> None:
+        """Without an answer about its meters, a switch is taken for one that has none."""
+        if self._asked[xid] == ofp.OFPMP_FLOW:
+            self._failed(error)
+        else:
+            self._told(xid)
+
+    def _told(self, xid: int) -> None:
+        """One thing that was asked for has been told in full; with the last of them the bridge is known."""
+        del self._asked[xid]
+        if not self._asked:
+            entries, meters = tuple(self._entries), self._meters
+            self._entries, self._meters = [], {}
+            self._line.emit(FlowsRead(self._line.dpid, self._line.session, entries, meters, self._most_meters))
+
+    def _failed(self, error: str) -> None:
+        self._asked, self._entries, self._meters = {}, [], {}
+        read_failed(self._line, error)
+
+
+class MetersReading:
+    """The question about the meters alone: no switch tells when somebody changes one."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        # 0: nothing is asked. ``serial`` is the session's number for the question.
+        self._xid = 0
+        self._serial = 0
+        self._meters: dict[int, Meter | None] = {}
+
+    def ask(self, serial: int) -> None:
+        """Ask."""
+        request = parser.OFPMeterConfigStatsRequest(self._line.datapath, 0, ofp.OFPM_ALL)
+        message = self._line.packed(request)
+        self._xid, self._serial, self._meters = request.xid, serial, {}
+        self._line.post(message)
+
+    def expects(self, xid: int) -> bool:
+        """True for the last question, until it is answered."""
+        return xid == self._xid != 0
+
+    def heard(self, message: Any) -> None:  # noqa: ANN401
+        """A part of an answer."""
+        try:
+            for body in message.body:
+                self._meters.update(meter_wire.decode_meter_configs(body.data))
+        except Exception as error:  # as in `Reading.heard`
+            self.refused(message.xid, f"its meters cannot be read: {error}")
+            return
+        if not message.flags & ofp.OFPMPF_REPLY_MORE:
+            meters, self._xid, self._meters = self._meters, 0, {}
+            self._line.emit(MetersRead(self._line.dpid, self._line.session, self._serial, meters))
+
+    def refused(self, xid: int, error: str) -> None:
+        """A switch that has told its meters before, and does not now, is to be read anew."""
+        self._xid, self._meters = 0, {}
+        read_failed(self._line, error)
+
+
+def read_failed(line: Line, error: str) -> None:
+    """What the bridge holds is not known."""
+    LOG.error("bridge %016x: %s", line.dpid, error)
+    line.emit(ReadFailed(line.dpid, line.session, error))

@@ -1,0 +1,210 @@
+"""One port of a bridge: which of the three kinds it is, by its rows in OVSDB and what the inventory says of it.
+
+What comes out is a function of what goes in, and is kept until something of that changes (`Part.still`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from topology.claims import Claims, quote, read_claims, shown, stated_iface_id
+from topology.conflicts import Candidate, Contests
+from topology.identity import Answer, Index, identify, make_vnic
+from topology.ports import OFPORT_LOCAL, Finding, IsolatedPort, Port, UplinkPort, VnicPort
+from topology.rows import InterfaceRow, PortRow
+from topology.vlans import Problem, uplink_vlans, vnic_vlan
+
+PATCH_TYPES = frozenset({"patch"})
+TUNNEL_TYPES = frozenset({"vxlan", "geneve", "gre", "ip6gre", "erspan", "ip6erspan", "stt", "lisp", "gtpu", "bareudp"})
+
+# An interface of a port: its UUID, its row if there is one, and whether another port of the bridge has it already.
+Interface = tuple[str, InterfaceRow | None, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The bridge that a port is on, as far as it matters to the port. ``where`` as in `Finding`."""
+
+    remote: str
+    host: str
+    bridge: str
+    bridge_uuid: str
+    uplinks: re.Pattern[str]
+
+    @property
+    def where(self) -> str:
+        return f"{shown(self.host)}/{shown(self.bridge)}"
+
+
+class Part:
+    """A port. A vNIC stays a ``candidate`` until those of all bridges are known."""
+
+    def __init__(
+        self, place: Place, port: PortRow, interfaces: Sequence[Interface], zone: int | None, index: Index
+    ) -> None:
+        self.ports: list[Port] = []
+        self.findings: list[Finding] = []
+        self.candidate: Candidate | None = None
+        self.claims: Claims | None = None
+        self._place, self._index, self._zone = place, index, zone
+        self._port, self._interfaces = port, interfaces
+        self._sort_in(port, interfaces)
+        self._answer = self._asked(index)
+        claims = self.claims
+        self._names = (claims.iface_id, claims.vm_id, claims.mac, claims.vm_name) if claims is not None else ()
+
+    def enter(self, contests: Contests) -> None:
+        """Have its candidate count among all."""
+        if self.candidate is not None:
+            contests.add(self.candidate)
+
+    def withdraw(self, contests: Contests) -> None:
+        """Have it count no longer."""
+        if self.candidate is not None:
+            contests.remove(self.candidate)
+
+    def still(self, port: PortRow, interfaces: Sequence[Interface], zone: int | None) -> bool:
+        """True if these are the rows (the same objects) and the zone that it was made of."""
+        return (
+            self._port is port
+            and self._zone == zone
+            and len(self._interfaces) == len(interfaces)
+            and all(
+                mine[1] is other[1] and mine[2] == other[2]
+                for mine, other in zip(self._interfaces, interfaces, strict=True)
+            )
+        )
+
+    def becomes(self, old: Part) -> bool:
+        """Take over the older values where they are equal, so that others see that nothing has changed; True if all."""
+        mine, other = self.candidate, old.candidate
+        if mine is None or other is None:
+            same = mine is other
+        else:
+            same = mine.port == other.port
+            if same:
+                self.candidate = replace(mine, port=other.port)
+        if self.ports == old.ports:
+            self.ports = old.ports
+        return same and self.ports is old.ports and self.findings == old.findings
+
+    def answered_alike(self, index: Index, names: set[str] | None) -> bool:
+        """True if the inventory says of it what it did; of ``names`` it may say something else (None: of all)."""
+        return not self.mentions(names) or self._asked(index) == self._answer
+
+    def mentions(self, names: set[str] | None) -> bool:
+        """True if it claims to be what one of these names means (None: any name)."""
+        return self.claims is not None and (names is None or not names.isdisjoint(self._names))
+
+    def _asked(self, index: Index) -> Answer | None:
+        vlan = vnic_vlan(self._port)
+        return None if self.claims is None else index.answer(self.claims, None if isinstance(vlan, Problem) else vlan)
+
+    def _report(self, code: str, message: str, port: str) -> None:
+        self.findings.append(Finding(code, f"{self._place.where}/{shown(port)}", message))
+
+    def _sort_in(self, port: PortRow, interfaces: Sequence[Interface]) -> None:
+        rows: list[InterfaceRow] = []
+        for uuid, row, seen in interfaces:
+            if row is None:
+                reason = "its interface is not in the database"
+                self.ports.append(IsolatedPort(port.name, None, reason, None, "no-interface", uuid))
+            elif seen:
+                self._report("shared-interface", "its interface belongs to another port too", port.name)
+            else:
+                rows.append(row)
+        if not rows:
+            return
+        who = next(filter(None, map(stated_iface_id, rows)), None)
+        named = self._place.uplinks.match(port.name) is not None or any(
+            row.external_ids.get("role") == "uplink" for row in rows
+        )
+        kind = _kind(rows, named)
+        if who is not None:
+            self._vnic(port, rows, who, kind, named)
+        elif kind is not None:
+            self._uplink(port, rows, kind)
+        else:
+            what = "this is the bridge's own port, and it" if rows[0].ofport == OFPORT_LOCAL else "it"
+            reason = f"nobody's port: {what} has no iface-id and is not named as an uplink"
+            self._isolate(rows, Problem("nobody", reason))
+
+    def _vnic(
+        self,
+        port: PortRow,
+        rows: Sequence[InterfaceRow],
+        iface_id: str,
+        kind: str | None,
+        named: bool,
+    ) -> None:
+        index = self._index
+        zone = self._zone
+        if kind is not None:
+            is_what = "is named as an uplink" if named else f"is a {kind} port"
+            reason = f"it has iface-id {quote(iface_id)}, as a vNIC has, but also {is_what}"
+            self._isolate(rows, Problem("vnic-and-uplink", reason), iface_id)
+            return
+        if len(rows) > 1:
+            reason = f"bonds of vNICs are not supported (port {quote(port.name)} has {len(rows)} interfaces)"
+            self._isolate(rows, Problem("bond", reason), iface_id)
+            return
+        row = rows[0]
+        self.claims = claims = read_claims(row, iface_id)
+        identity = identify(claims, index)
+        if isinstance(identity, Problem):
+            self._isolate(rows, identity, iface_id)
+            return
+        vm, spec = identity.vm, identity.spec
+        who = iface_id if vm is None or spec is None else f"{vm.name}/{spec.iface_id}"
+        vlan = vnic_vlan(port)
+        if isinstance(vlan, Problem):
+            self._isolate(rows, vlan, who)
+            return
+        made = make_vnic(claims, identity, index.network_of_vlan(vlan), self._place.host, self._place.bridge)
+        if isinstance(made, Problem):
+            self._isolate(rows, made, who)
+            return
+        vnic, told = made
+        if claims.inactive:
+            self._isolate(rows, Problem("inactive", "external_ids:iface-status is inactive"), who)
+            return
+        for code, message in told:
+            self._report(code, message, row.name)
+        if row.ofport is None:
+            self._isolate(rows, _no_ofport(row), who)
+            return
+        ready = VnicPort(row.name, row.ofport, vlan, vnic, zone, row.uuid)
+        where = f"{self._place.where}/{shown(row.name)}"
+        self.candidate = Candidate(self._place.remote, self._place.bridge_uuid, where, iface_id, ready, identity)
+
+    def _uplink(self, port: PortRow, rows: Sequence[InterfaceRow], kind: str) -> None:
+        vlans = uplink_vlans(port)
+        if isinstance(vlans, Problem):
+            self._isolate(rows, vlans)
+            return
+        members = tuple(sorted((row.name, row.ofport) for row in rows if row.ofport is not None))
+        for row in rows:
+            if row.ofport is None:
+                self._isolate([row], _no_ofport(row))
+        if members:
+            peer = rows[0].options.get("peer") if kind == "patch" else None
+            self.ports.append(UplinkPort(port.name, kind, members, *vlans, bond_mode=port.bond_mode, peer=peer))
+
+    def _isolate(self, rows: Iterable[InterfaceRow], problem: Problem, who: str | None = None) -> None:
+        code, reason = problem
+        self.ports.extend(IsolatedPort(row.name, row.ofport, reason, who, code, row.uuid) for row in rows)
+
+
+def _kind(rows: Sequence[InterfaceRow], named: bool) -> str | None:
+    """What kind of uplink these interfaces make; None: no uplink at all."""
+    if all(row.type in PATCH_TYPES for row in rows):
+        return "patch"
+    if all(row.type in TUNNEL_TYPES for row in rows):
+        return "tunnel"
+    return "uplink" if named else None
+
+
+def _no_ofport(row: InterfaceRow) -> Problem:
+    return Problem("no-ofport", "no OpenFlow port yet" + (f": {quote(row.error)}" if row.error else ""))
