@@ -197,22 +197,6 @@ FAMILY = Family(
             ],
         ),
         Attack(
-            "RST into the neighbours' connection, blindly from outside",
-            "Cut it.",
-            Drop.INVALID,
-            lambda s: _into_link(s, from_outside(dst=BEN.mac), "R", "RA"),
-            declare.GUESTS,
-            OUT,
-        ),
-        Attack(
-            "SYN, FIN and data into the neighbours' connection, blindly from outside",
-            "Cut it, or fill it.",
-            Drop.INVALID,
-            lambda s: _into_link(s, from_outside(dst=BEN.mac), "FA", "PA"),
-            declare.GUESTS,
-            OUT,
-        ),
-        Attack(
             "errors about no connection",
             "Slow down, turn or cut a connection.",
             Drop.INVALID,
@@ -233,14 +217,27 @@ FAMILY = Family(
         Attack(
             "errors about the neighbours' stream, to the sender",
             "Cut it.",
-            Drop.INVALID,
+            Drop.FORGED_ERROR,
             lambda s: [ether(dst=ANN.mac) / ip4(dst=ANN.ip4) / error for error in _errors(_about_stream(s))],
         ),
         Attack(
             "errors about the neighbours' connection, to the sender",
             "Cut it, or have it send small packets.",
-            Drop.INVALID,
+            Drop.FORGED_ERROR,
             lambda s: [ether(dst=ANN.mac) / ip4(dst=ANN.ip4) / error for error in _errors(_about_link(s))],
+        ),
+        Attack(
+            "errors about the neighbours' stream, from outside, by who knows its ports",
+            "Slow it down.",
+            Drop.INVALID,
+            lambda s: (
+                from_outside(dst=ANN.mac)
+                / ip4(src=OUTSIDE.ip4, dst=ANN.ip4)
+                / ICMP(type=3, code=4, nexthopmtu=1400)
+                / _about_stream(s)
+            ),
+            declare.GUESTS,
+            OUT,
         ),
         Attack(
             "errors about the neighbours' connection, as the receiver",
@@ -312,16 +309,11 @@ FAMILY = Family(
     ),
     (
         Limit(
-            "errors about the neighbours' stream, from outside, by who knows its ports",
-            "Slow it down.",
-            "Any router on the way may send them: an error is judged by the connection that it quotes.",
-            lambda s: (
-                from_outside(dst=ANN.mac)
-                / ip4(src=OUTSIDE.ip4, dst=ANN.ip4)
-                / ICMP(type=3, code=4, nexthopmtu=1400)
-                / _about_stream(s)
-            ),
-            frozenset({declare.ANN}),
+            "RST into the neighbours' connection, from outside, by who knows its ports",
+            "Cut it.",
+            "Addresses of the outside are taken as they come. The receiver's TCP refuses what is out of sequence (RFC 5961).",
+            lambda s: _into_link(s, from_outside(dst=BEN.mac), "R")[:1],
+            frozenset({declare.BEN}),
             OUT,
         ),
     ),
