@@ -57,9 +57,7 @@ NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT, REDIRECT = 135, 136, 137
 # switch has not seen.
 EXTENSION_HEADERS = (0, 43, 44, 51, 60)
 FRAGMENT = masked(f.IP_FRAG, 1, 1)
-# Together all IPv6 addresses from 2000:: on.
-NEIGHBOURS = tuple(IPv6Network(text) for text in ("2000::/3", "4000::/2", "8000::/1"))
-
+IPV6_MULTICAST = IPv6Network("ff00::/8")
 LINK_MULTICAST = IPv6Network("ff02::/16")
 
 LEARN = Learn("LEARNED", cookie(Kind.LEARNED), LEARN_SECONDS, LEARN_LIMIT)
@@ -184,19 +182,23 @@ def _leave(builtins: Builtins) -> Iterator[Flow]:
 
 
 def _neighbour_discovery() -> Iterator[Flow]:
-    """What tells no link-layer address; the targets of advertisements and of address detection are checked next."""
+    """What may tell no link-layer address; whose targets are checked next.
+
+    A malformed option hides from the switch what comes behind it, as if nothing came. So nobody's word is taken that
+    says nothing where it has to say its own (RFC 4861, 4.3 and 4.4).
+    """
     nd = (IPV6, exact(f.IP_PROTO, ICMPV6), exact(f.ICMPV6_CODE, 0))
     solicits = (*nd, exact(f.ICMPV6_TYPE, NEIGHBOUR_SOLICITATION))
     detects = match(solicits, exact(f.IPV6_SRC, 0), exact(f.ND_SLL, 0))
     yield flow("ND", 120, detects, (Resubmit("ND_TARGET"),), PIPE)
-    # RFC 4861, 4.3: a solicitation from nobody carries no link-layer option.
+    # A solicitation from nobody carries no link-layer option.
     yield drop("ND", 110, match(solicits, exact(f.IPV6_SRC, 0)), Drop.FOREIGN_LINK_LAYER_ADDRESS)
-    # Where the options contradict each other the switch sees none of them, and target ::.
-    for prefix in NEIGHBOURS:
-        target = Condition(f.ND_TARGET, int(prefix.network_address), int(prefix.netmask))
-        yield flow("ND", 90, match(solicits, exact(f.ND_SLL, 0), target), (Resubmit("SWITCH"),), PIPE)
-    claims = match(nd, exact(f.ICMPV6_TYPE, NEIGHBOUR_ADVERTISEMENT), exact(f.ND_TLL, 0))
-    yield flow("ND", 90, claims, (Resubmit("ND_TARGET"),), PIPE)
+    # An answer to somebody who knows the address already may be without.
+    claims = (*nd, exact(f.ICMPV6_TYPE, NEIGHBOUR_ADVERTISEMENT), exact(f.ND_TLL, 0))
+    yield drop("ND", 96, match(claims, MULTICAST), Drop.FOREIGN_LINK_LAYER_ADDRESS)
+    to_many = prefix_conditions(IPV6_MULTICAST, source=False)
+    yield drop("ND", 95, match(claims, to_many), Drop.FOREIGN_LINK_LAYER_ADDRESS)
+    yield flow("ND", 90, match(claims), (Resubmit("ND_TARGET"),), PIPE)
 
 
 def _judge() -> Iterator[Flow]:

@@ -128,11 +128,14 @@ _DECLARED: list[_Declaration] = [
     ),
     (
         "ND",
-        "Neighbour discovery from a vNIC: link-layer options must tell its own MAC.",
-        (f.SRC_VNIC, f.ETH_TYPE, f.IP_PROTO, f.ICMPV6_TYPE, f.ICMPV6_CODE, f.ND_TARGET, f.ND_SLL, f.ND_TLL, f.IPV6_SRC),
+        "Neighbour discovery from a vNIC: link-layer options must tell its own MAC, and must not be left out.",
+        (
+            f.SRC_VNIC, f.ETH_DST, f.ETH_TYPE, f.IP_PROTO, f.ICMPV6_TYPE, f.ICMPV6_CODE, f.ND_SLL, f.ND_TLL, f.IPV6_SRC,
+            f.IPV6_DST,
+        ),
         ("ND_TARGET", "SWITCH", _TELL),
         (),
-        "drop: a foreign link-layer address",
+        "drop: a foreign link-layer address, or none",
     ),
     (
         "ND_TARGET",

@@ -4,32 +4,16 @@ from __future__ import annotations
 
 from scapy.layers.inet import ICMP, IP, TCP
 from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6MLQuery
-from scapy.packet import Packet, Raw
+from scapy.packet import Packet
 
 from policy.flows.cookies import Drop
 from tests.attack.declare import ANN, BEN, OUT, VIC, WEB, Attack, Family, Honest
 from tests.attack.frames import BROADCAST, arp, ether, ip4, ip6, nd6, pieces4, pieces6, tcp, udp, upper
-from tests.attack.nd import (
-    FOREIGN_MAC,
-    advertisement,
-    bare,
-    everybody,
-    solicitation,
-    source_option,
-    target_option,
-    to_victim,
-)
 from tests.attack.place import ANN as NEIGHBOUR
 from tests.attack.place import BEN as OTHER_NEIGHBOUR
 from tests.attack.place import EVIL
 from tests.attack.place import OUT as OUTSIDE
-from tests.attack.place import VIC as VICTIM
 from tests.attack.place import WEB as SERVER
-
-
-def _raw_option(kind: int, length: int, mac: str = VICTIM.mac) -> Packet:
-    """An option whose length says something else than it is; the length in units of eight bytes."""
-    return Raw(bytes([kind, length]) + bytes.fromhex(mac.replace(":", "")))
 
 
 def _among_neighbours(pieces: list[Packet]) -> list[Packet]:
@@ -44,42 +28,6 @@ FAMILY = Family(
     "found open",
     "what got past when it was first tried, and honest frames that did not arrive",
     (
-        bare(
-            "advertisement with an option of length 0",
-            "Stop a filter before the option that counts.",
-            FOREIGN_MAC,
-            everybody(advertisement() / _raw_option(1, 0) / target_option(VICTIM.mac)),
-        ),
-        bare(
-            "advertisement with an option cut short",
-            "Have a filter read beyond the end.",
-            FOREIGN_MAC,
-            everybody(advertisement() / _raw_option(2, 4)),
-        ),
-        bare(
-            "solicitation with an option of length 0",
-            "Stop a filter before the option that counts.",
-            FOREIGN_MAC,
-            to_victim(solicitation() / _raw_option(14, 0) / source_option(VICTIM.mac)),
-        ),
-        bare(
-            "solicitation with an option cut short",
-            "Have a filter read beyond the end.",
-            FOREIGN_MAC,
-            to_victim(solicitation() / _raw_option(1, 3)),
-        ),
-        bare(
-            "solicitation with a long MAC option of the victim's",
-            "Have the filter overlook the option for its length.",
-            FOREIGN_MAC,
-            to_victim(solicitation() / _raw_option(1, 2) / bytes(8)),
-        ),
-        bare(
-            "advertisement with a long MAC option of the victim's",
-            "Have the filter overlook the option for its length.",
-            FOREIGN_MAC,
-            everybody(advertisement() / _raw_option(2, 2) / bytes(8)),
-        ),
         Attack(
             "time to live and hop limit 0",
             "Send what no router may pass on (RFC 1122, 3.2.1.7).",

@@ -61,6 +61,11 @@ def bare(name: str, wants: str, why: Reason, *packets: Packet) -> Attack:
     return Attack(name, wants, why, lambda s: [bytes(packet) + s.mark for packet in packets])
 
 
+def _raw_option(kind: int, length: int, mac: str = VICTIM.mac) -> Packet:
+    """An option whose length says something else than it is; the length in units of eight bytes."""
+    return Raw(bytes([kind, length]) + bytes.fromhex(mac.replace(":", "")))
+
+
 def _fragments(message: Packet, mark: bytes) -> Iterator[Packet]:
     data = upper(nd6(), message / Raw(mark * 100))
     return pieces6(58, data, 7001, hlim=255)
@@ -94,7 +99,6 @@ FAMILY = Family(
             "advertisement of the victim's address without a MAC",
             "Mark the victim's entry as confirmed.",
             FOREIGN_TARGET,
-            everybody(advertisement(VICTIM.ip6)),
             to_victim(advertisement(VICTIM.ip6)),
         ),
         bare(
@@ -125,7 +129,7 @@ FAMILY = Family(
         bare(
             "advertisement with two MACs",
             "Have filter and host read different ones.",
-            FOREIGN_TARGET,
+            FOREIGN_MAC,
             everybody(advertisement() / target_option() / target_option(VICTIM.mac)),
             everybody(advertisement() / target_option(VICTIM.mac) / target_option()),
         ),
@@ -154,6 +158,56 @@ FAMILY = Family(
             FOREIGN_MAC,
             to_victim(solicitation() / source_option() / source_option(VICTIM.mac)),
             to_victim(solicitation() / source_option(VICTIM.mac) / source_option()),
+        ),
+        bare(
+            "advertisement with an option of length 0",
+            "Stop a filter before the option that counts.",
+            FOREIGN_MAC,
+            everybody(advertisement() / _raw_option(1, 0) / target_option(VICTIM.mac)),
+        ),
+        bare(
+            "advertisement with an option cut short",
+            "Have a filter read beyond the end.",
+            FOREIGN_MAC,
+            everybody(advertisement() / _raw_option(2, 4)),
+        ),
+        bare(
+            "solicitation with an option of length 0",
+            "Stop a filter before the option that counts.",
+            FOREIGN_MAC,
+            to_victim(solicitation() / _raw_option(14, 0) / source_option(VICTIM.mac)),
+        ),
+        bare(
+            "solicitation with an option cut short",
+            "Have a filter read beyond the end.",
+            FOREIGN_MAC,
+            to_victim(solicitation() / _raw_option(1, 3)),
+        ),
+        bare(
+            "solicitation with a long MAC option of the victim's",
+            "Have the filter overlook the option for its length.",
+            FOREIGN_MAC,
+            to_victim(solicitation() / _raw_option(1, 2) / bytes(8)),
+        ),
+        bare(
+            "advertisement with a long MAC option of the victim's",
+            "Have the filter overlook the option for its length.",
+            FOREIGN_MAC,
+            everybody(advertisement() / _raw_option(2, 2) / bytes(8)),
+        ),
+        bare(
+            "advertisement to many without a MAC",
+            "Have a filter look for a MAC in vain.",
+            FOREIGN_MAC,
+            everybody(advertisement()),
+            everybody(advertisement(VICTIM.ip6)),
+            ether() / nd6(dst=ALL_NODES) / advertisement(),
+        ),
+        bare(
+            "solicitation without a MAC",
+            "Have a filter look for a MAC in vain.",
+            FOREIGN_MAC,
+            to_victim(solicitation()),
         ),
         bare(
             "solicitation as the victim",
@@ -251,6 +305,11 @@ FAMILY = Family(
             frozenset({VIC, OUT}),
         ),
         Honest(
+            "answer to who knows its MAC, without it (RFC 4861, 4.4)",
+            lambda s: bytes(to_victim(advertisement(S=1))) + s.mark,
+            frozenset({VIC}),
+        ),
+        Honest(
             "detection of its own address",
             lambda s: bytes(ether(dst=OWN_GROUP_MAC) / nd6(src="::", dst=OWN_GROUP) / solicitation(EVIL.ip6)) + s.mark,
             frozenset({VIC, OUT}),
@@ -269,6 +328,23 @@ FAMILY = Family(
             "Have others enter a MAC that is not its own.",
             "Open vSwitch cannot match this option there; RFC 4861, 4.3, has receivers ignore it.",
             lambda s: bytes(to_victim(solicitation() / source_option() / target_option(VICTIM.mac))) + s.mark,
+            frozenset({VIC}),
+        ),
+        Limit(
+            "options of length 0 and too long behind its own",
+            "Have others enter a MAC that is not its own.",
+            "Open vSwitch stops reading there; RFC 4861, 4.6, has receivers discard the packet.",
+            lambda s: [
+                bytes(to_victim(solicitation() / source_option() / _raw_option(1, length) / bytes(8))) + s.mark
+                for length in (0, 2)
+            ],
+            frozenset({VIC}),
+        ),
+        Limit(
+            "answer whose option is cut short",
+            "Have others enter a MAC that is not its own.",
+            "Open vSwitch cannot tell it from one without options; RFC 4861, 4.6, has receivers discard it.",
+            lambda s: bytes(to_victim(advertisement(S=1) / _raw_option(2, 4))) + s.mark,
             frozenset({VIC}),
         ),
         Limit(

@@ -72,7 +72,10 @@ COVERED: dict[str, Callable[[], Ether]] = {
     "ICMP of all types": lambda: mine() / v4() / ICMP(type=chance.randrange(256), code=chance.randrange(256)),
     "all hop limits": lambda: mine() / v6(hlim=chance.randrange(256)) / UDP(),
     "ARP for everybody": lambda: mine() / ARP(hwsrc=ME, psrc="10.0.0.1", pdst=host4()),
-    "solicitations of everybody": lambda: mine() / v6(hlim=255) / ICMPv6ND_NS(tgt=host6()),
+    "solicitations of everybody": lambda: (
+        mine() / v6(hlim=255) / ICMPv6ND_NS(tgt=host6()) / ICMPv6NDOptSrcLLAddr(lladdr=ME)
+    ),
+    "solicitations without a MAC": lambda: mine() / v6(hlim=255) / ICMPv6ND_NS(tgt=host6()),
 }  # fmt: skip
 
 GROWING: dict[str, Callable[[], Ether]] = {

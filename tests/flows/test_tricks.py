@@ -102,6 +102,13 @@ STOPPED = {
     "advertisement with two options": ether() / v6() / ADVERTISE / FOREIGN_TARGET / FOREIGN_TARGET,
     "solicitation with a foreign MAC": ether() / v6() / SOLICIT / FOREIGN_SOURCE,
     "solicitation with two options": ether() / v6() / SOLICIT / FOREIGN_SOURCE / FOREIGN_SOURCE,
+    "solicitation without option": ether() / v6() / SOLICIT,
+    "solicitation with a long option": ether() / v6() / SOLICIT / Raw(bytes([1, 2]) + bytes(14)),
+    "advertisement to many without option": ether(dst="33:33:00:00:00:01") / v6(dst="ff02::1") / ADVERTISE,
+    "advertisement to the group in a unicast frame, without option": ether() / v6(dst="ff02::1") / ADVERTISE,
+    "advertisement to many with an option of length 0": (
+        ether(dst="33:33:00:00:00:01") / v6(dst="ff02::1") / ADVERTISE / Raw(bytes(8))
+    ),
     "detection of a foreign address": ether() / v6(src="::") / ICMPv6ND_NS(tgt="2001:db8::3"),
     "DHCP server": ether() / v4() / DHCP_OFFER,
     "DHCPv6 server": ether() / v6() / UDP(sport=547, dport=546) / b"x",
@@ -135,8 +142,8 @@ def test_without_a_policy_control_protocols_reach_the_outside_only(real, name):
 NEIGHBOURS = {
     "ARP request": ether() / ARP(op=1, hwsrc=ME, psrc=MY4, pdst=PEER4),
     "solicitation": ether() / v6() / SOLICIT / ICMPv6NDOptSrcLLAddr(lladdr=ME),
-    "solicitation without option": ether() / v6() / SOLICIT,
     "advertisement": ether() / v6() / ADVERTISE / ICMPv6NDOptDstLLAddr(lladdr=ME),
+    "answer without option": ether() / v6() / ADVERTISE,
 }
 
 
