@@ -58,6 +58,7 @@ NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT, REDIRECT = 135, 136, 137
 EXTENSION_HEADERS = (0, 43, 44, 51, 60)
 FRAGMENT = masked(f.IP_FRAG, 1, 1)
 IPV6_MULTICAST = IPv6Network("ff00::/8")
+LINK_LOCAL = IPv6Network("fe80::/10")
 LINK_MULTICAST = IPv6Network("ff02::/16")
 
 LEARN = Learn("LEARNED", cookie(Kind.LEARNED), LEARN_SECONDS, LEARN_LIMIT)
@@ -323,7 +324,11 @@ def _arrive(builtins: Builtins) -> Iterator[Flow]:
     yield flow("ON_LINK", 100, match(IPV6, exact(f.IP_TTL, 255)), (Resubmit("DELIVER"),), PIPE)
     if builtins.multicast_listener:
         query = match(_icmp6(LISTENER_QUERY), outside)
-        yield _builtin("ARRIVE", 310, query, "DELIVER", Builtin.MULTICAST_LISTENER)
+        yield _builtin("ARRIVE", 310, query, "ON_LINK", Builtin.MULTICAST_LISTENER)
+        # RFC 3810, 5.1.14: from a link-local address, which no router passes on, with hop limit 1.
+        on_link = (*_icmp6(LISTENER_QUERY), prefix_conditions(LINK_LOCAL, source=True), exact(f.IP_TTL, 1))
+        yield flow("ON_LINK", 120, match(*on_link), (Resubmit("DELIVER"),), PIPE)
+        yield drop("ON_LINK", 110, match(_icmp6(LISTENER_QUERY)), Drop.ROUTED_DISCOVERY)
     # Types 130 to 137 and 143 steer the network; conntrack and policy have no say in them.
     # Nobody is told: each vNIC's own solicitations and reports come to all others as copies.
     for kind in (*range(LISTENER_QUERY, ROUTER_ADVERTISEMENT + 1), REDIRECT, LISTENER_REPORT_V2):

@@ -179,8 +179,9 @@ _DECLARED: list[_Declaration] = [
     ),
     (
         "ON_LINK",
-        "Neighbour and router discovery must come from a neighbour: no router lowered its hop limit of 255.",
-        (f.ETH_TYPE, f.IP_TTL),
+        "Neighbour and router discovery must come from a neighbour: no router lowered its hop limit of 255. Listener "
+        "queries have hop limit 1 and a link-local source.",
+        (f.ETH_TYPE, f.IP_PROTO, f.ICMPV6_TYPE, f.IP_TTL, f.IPV6_SRC),
         ("DELIVER", _TELL),
         (),
         "drop: routed here from elsewhere",

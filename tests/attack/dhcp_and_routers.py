@@ -182,6 +182,21 @@ FAMILY = Family(
             ether(dst=OUTSIDE.mac) / ip6(dst=OUTSIDE.ip6) / ICMPv6MLReport2(),
             why=Drop.NO_PASSAGE,
         ),
+        Attack(
+            "listener queries from somebody far away",
+            "Have guests tell him their groups (RFC 3810, 5.1.14).",
+            Drop.ROUTED_DISCOVERY,
+            lambda s: [
+                bytes(
+                    ether(src=OUTSIDE.mac, dst=SERVER_GUEST.mac)
+                    / nd6(src=source, dst=SERVER_GUEST.ip6, hlim=hops)
+                    / ICMPv6MLQuery()
+                )
+                + s.mark
+                for source, hops in (("2001:db8:9::1", 9), ("2001:db8:9::1", 1), ("fe80::99", 9), ("fe80::99", 255))
+            ],
+            by=OUT,
+        ),
         _server(
             "DHCP offer to everybody",
             "Be the DHCP server.",
@@ -308,6 +323,20 @@ FAMILY = Family(
                     ether(src=OUTSIDE.mac, dst=ALL_NODES_MAC)
                     / nd6(src="fe80::99", dst=ALL_NODES)
                     / ICMPv6ND_RA(routerlifetime=0)
+                )
+                + s.mark
+            ),
+            frozenset({VIC, WEB}),
+            OUT,
+        ),
+        Honest(
+            "the true router's listener query",
+            lambda s: (
+                bytes(
+                    ether(src=OUTSIDE.mac, dst=ALL_NODES_MAC)
+                    / nd6(src="fe80::99", dst=ALL_NODES, hlim=1)
+                    / IPv6ExtHdrHopByHop(options=[RouterAlert()])
+                    / ICMPv6MLQuery()
                 )
                 + s.mark
             ),

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from scapy.layers.inet import ICMP, IP, TCP
-from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6MLQuery
+from scapy.layers.inet6 import ICMPv6EchoRequest
 from scapy.packet import Packet
 
 from policy.flows.cookies import Drop
 from tests.attack.declare import ANN, BEN, OUT, VIC, WEB, Attack, Family, Honest
-from tests.attack.frames import BROADCAST, arp, ether, ip4, ip6, nd6, pieces4, pieces6, tcp, udp, upper
+from tests.attack.frames import BROADCAST, arp, ether, ip4, ip6, pieces4, pieces6, tcp, udp, upper
 from tests.attack.place import ANN as NEIGHBOUR
 from tests.attack.place import BEN as OTHER_NEIGHBOUR
 from tests.attack.place import EVIL
-from tests.attack.place import OUT as OUTSIDE
 from tests.attack.place import WEB as SERVER
 
 
@@ -47,20 +46,6 @@ FAMILY = Family(
                 / s.mark
                 for error in (ICMP(type=5, code=1, gw=EVIL.ip4), ICMP(type=4))
             ],
-        ),
-        Attack(
-            "multicast listener query that a router passed on",
-            "Have guests tell their groups to somebody far away (RFC 2710, 3).",
-            Drop.ROUTED_DISCOVERY,
-            lambda s: (
-                bytes(
-                    ether(src=OUTSIDE.mac, dst=SERVER.mac)
-                    / nd6(src="2001:db8:9::1", dst=SERVER.ip6, hlim=9)
-                    / ICMPv6MLQuery()
-                )
-                + s.mark
-            ),
-            by=OUT,
         ),
     ),
     (

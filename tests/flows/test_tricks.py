@@ -14,6 +14,7 @@ from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
 from scapy.layers.inet6 import (
     ICMPv6EchoRequest,
+    ICMPv6MLQuery,
     ICMPv6MLReport2,
     ICMPv6ND_NA,
     ICMPv6ND_NS,
@@ -23,6 +24,7 @@ from scapy.layers.inet6 import (
     ICMPv6NDOptSrcLLAddr,
     IPv6,
     IPv6ExtHdrHopByHop,
+    RouterAlert,
 )
 from scapy.layers.l2 import ARP, LLC, SNAP, Dot1Q, Dot3, Ether
 from scapy.packet import Raw
@@ -160,6 +162,16 @@ def test_discovery_comes_from_the_link_only(real, packet):
 
     assert came_out(real, NOTHING, outside(255), into=OUTSIDE) == {("left", 12)}
     assert came_out(real, EVERYTHING, outside(254), into=OUTSIDE) == set()
+
+
+def test_listener_queries_come_from_the_link_only(real):
+    def outside(source: str = "fe80::99", hops: int = 1) -> Ether:
+        head = Ether(src=OUT, dst="33:33:00:00:00:01") / Dot1Q(vlan=10) / IPv6(src=source, dst="ff02::1", hlim=hops)
+        return head / IPv6ExtHdrHopByHop(options=[RouterAlert()]) / ICMPv6MLQuery()
+
+    assert {("left", 11), ("left", 12)} <= came_out(real, NOTHING, outside(), into=OUTSIDE)
+    for forged in (outside(hops=9), outside(hops=255), outside("2001:db8:9::1"), outside("::")):
+        assert not came_out(real, EVERYTHING, forged, into=OUTSIDE) & (GUARDED | {("left", 11)})
 
 
 def test_without_a_policy_nothing_else_passes(real):
