@@ -105,7 +105,7 @@ _DECLARED: list[_Declaration] = [
     (
         "GUARD",
         "Is the source one that this vNIC owns? IPv4 and IPv6 sources, and ARP claims.",
-        (f.SRC_VNIC, f.ETH_TYPE, f.IPV4_SRC, f.IPV6_SRC, f.ARP_SPA, f.ARP_SHA),
+        (f.SRC_VNIC, f.ETH_TYPE, f.IPV4_SRC, f.IPV6_SRC, f.ARP_OP, f.ARP_SPA, f.ARP_TPA, f.ARP_SHA),
         ("LEAVE", "SWITCH", _TELL),
         (),
         "drop: a spoofed source or ARP claim, or a frame that is neither ARP nor IP",

@@ -74,6 +74,16 @@ FAMILY = Family(
             arp(psrc="0.0.0.0", pdst=VICTIM.ip4),
         ),
         _claim(
+            "answer from 0.0.0.0 about its own address",
+            "Pass as the probe of an honest guest.",
+            arp(op=REPLY, psrc="0.0.0.0", pdst=EVIL.ip4),
+        ),
+        _claim(
+            "probe with the victim's MAC",
+            "Pass as the probe of an honest guest.",
+            arp(hwsrc=VICTIM.mac, psrc="0.0.0.0", pdst=EVIL.ip4),
+        ),
+        _claim(
             "reply for nobody's address", "Take an address that nobody has given out.", arp(op=REPLY, psrc="10.0.0.200")
         ),
         _claim(
@@ -156,6 +166,11 @@ FAMILY = Family(
     (
         Honest("request", lambda s: ether(dst=BROADCAST) / arp() / s.mark, frozenset({VIC, WEB, ANN, BEN, OUT})),
         Honest("reply", lambda s: ether() / arp(op=REPLY, hwdst=VICTIM.mac) / s.mark, frozenset({VIC})),
+        Honest(
+            "probe for its own address (RFC 5227)",
+            lambda s: ether(dst=BROADCAST) / arp(psrc="0.0.0.0", pdst=EVIL.ip4) / s.mark,
+            frozenset({VIC, OUT}),
+        ),
         Honest(
             "announcement", lambda s: ether(dst=BROADCAST) / arp(pdst=EVIL.ip4) / s.mark, frozenset({VIC, ANN, OUT})
         ),

@@ -7,8 +7,8 @@ from scapy.layers.inet6 import ICMPv6EchoRequest
 from scapy.packet import Packet
 
 from policy.flows.cookies import Drop
-from tests.attack.declare import ANN, BEN, OUT, VIC, WEB, Attack, Family, Honest
-from tests.attack.frames import BROADCAST, arp, ether, ip4, ip6, pieces4, pieces6, tcp, udp, upper
+from tests.attack.declare import ANN, BEN, WEB, Attack, Family, Honest
+from tests.attack.frames import ether, ip4, ip6, pieces4, pieces6, tcp, udp, upper
 from tests.attack.place import ANN as NEIGHBOUR
 from tests.attack.place import BEN as OTHER_NEIGHBOUR
 from tests.attack.place import EVIL
@@ -90,11 +90,6 @@ FAMILY = Family(
                 for piece in pieces4(ip4(id=305, dst=SERVER.ip4) / tcp(443, sport=4501) / s.body)
             ],
             frozenset({WEB}),
-        ),
-        Honest(
-            "ARP probe for its own address",
-            lambda s: ether(dst=BROADCAST) / arp(psrc="0.0.0.0", pdst=EVIL.ip4) / s.mark,
-            frozenset({VIC, OUT}),
         ),
     ),
 )

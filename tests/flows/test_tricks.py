@@ -88,6 +88,8 @@ STOPPED = {
     "two VLAN tags": ether() / Dot1Q(vlan=10) / Dot1Q(vlan=30) / v4() / UDP56,
     "ARP claim of a foreign address": ether(dst=ALL) / ARP(op=2, hwsrc=ME, psrc=PEER4, pdst="10.0.0.3"),
     "ARP claim of a foreign MAC": ether(dst=ALL) / ARP(op=2, hwsrc=PEER, psrc=MY4, pdst="10.0.0.3"),
+    "ARP probe for a foreign address": ether(dst=ALL) / ARP(op=1, hwsrc=ME, psrc="0.0.0.0", pdst=PEER4),
+    "ARP answer from 0.0.0.0": ether(dst=ALL) / ARP(op=2, hwsrc=ME, psrc="0.0.0.0", pdst=MY4),
     "RARP": ether(dst=ALL, type=0x8035) / Raw(bytes(ARP(op=3))),
     "neither ARP nor IP": ether(type=0x88CC) / Raw(bytes(50)),
     "spanning tree": Dot3(src=ME, dst="01:80:c2:00:00:00") / LLC(dsap=0x42, ssap=0x42, ctrl=3) / Raw(bytes(40)),
@@ -142,6 +144,7 @@ def test_without_a_policy_control_protocols_reach_the_outside_only(real, name):
 
 
 NEIGHBOURS = {
+    "ARP probe for its own address": ether() / ARP(op=1, hwsrc=ME, psrc="0.0.0.0", pdst=MY4),
     "ARP request": ether() / ARP(op=1, hwsrc=ME, psrc=MY4, pdst=PEER4),
     "solicitation": ether() / v6() / SOLICIT / ICMPv6NDOptSrcLLAddr(lladdr=ME),
     "advertisement": ether() / v6() / ADVERTISE / ICMPv6NDOptDstLLAddr(lladdr=ME),
