@@ -220,6 +220,7 @@ IPV4 = exact(f.ETH_TYPE, f.IPV4_TYPE)
 IPV6 = exact(f.ETH_TYPE, f.IPV6_TYPE)
 ARP = exact(f.ETH_TYPE, f.ARP_TYPE)
 FAMILY = {4: IPV4, 6: IPV6}
+FRAGMENT = masked(f.IP_FRAG, 1, 1)
 
 
 def prefix_conditions(prefix: Prefix, source: bool) -> tuple[Condition, ...]:

@@ -13,6 +13,7 @@ from policy.flows.cookies import Builtin, Drop, Kind, cookie
 from policy.flows.flow import (
     ARP,
     FAMILY,
+    FRAGMENT,
     IPV4,
     IPV6,
     Action,
@@ -56,7 +57,6 @@ NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT, REDIRECT = 135, 136, 137
 # IPv6 extension headers (RFC 8200; 44: a later fragment, 0 also: headers cut short): what the packet really is, the
 # switch has not seen.
 EXTENSION_HEADERS = (0, 43, 44, 51, 60)
-FRAGMENT = masked(f.IP_FRAG, 1, 1)
 IPV6_MULTICAST = IPv6Network("ff00::/8")
 LINK_LOCAL = IPv6Network("fe80::/10")
 LINK_MULTICAST = IPv6Network("ff02::/16")
@@ -326,8 +326,8 @@ def _arrive(builtins: Builtins) -> Iterator[Flow]:
         query = match(_icmp6(LISTENER_QUERY), outside)
         yield _builtin("ARRIVE", 310, query, "ON_LINK", Builtin.MULTICAST_LISTENER)
         # RFC 3810, 5.1.14: from a link-local address, which no router passes on, with hop limit 1.
-        on_link = (*_icmp6(LISTENER_QUERY), prefix_conditions(LINK_LOCAL, source=True), exact(f.IP_TTL, 1))
-        yield flow("ON_LINK", 120, match(*on_link), (Resubmit("DELIVER"),), PIPE)
+        on_link = match(_icmp6(LISTENER_QUERY), prefix_conditions(LINK_LOCAL, source=True), exact(f.IP_TTL, 1))
+        yield flow("ON_LINK", 120, on_link, (Resubmit("DELIVER"),), PIPE)
         yield drop("ON_LINK", 110, match(_icmp6(LISTENER_QUERY)), Drop.ROUTED_DISCOVERY)
     # Types 130 to 137 and 143 steer the network; conntrack and policy have no say in them.
     # Nobody is told: each vNIC's own solicitations and reports come to all others as copies.

@@ -206,8 +206,8 @@ _DECLARED: list[_Declaration] = [
     (
         "RELATED",
         "Back from conntrack. An ICMP error gets the identities of the connection it belongs to, a connection that a "
-        "helper expected those of the one over which it was agreed on.",
-        (f.ETH_TYPE, f.CT_STATE, f.IP_PROTO, f.TCP_DST, f.UDP_DST),
+        "helper expected those of the one over which it was agreed on. Redirects and source quenches end here.",
+        (f.ETH_TYPE, f.CT_STATE, f.IP_PROTO, f.IP_FRAG, f.ICMP_TYPE, f.TCP_DST, f.UDP_DST),
         ("SRC_ID", "DST_ID", "ENDS", "JUDGE", _TELL),
         (),
         "to JUDGE",

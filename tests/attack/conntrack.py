@@ -10,7 +10,7 @@ from scapy.packet import Packet, Raw
 from policy.flows.cookies import Drop
 from tests.attack import declare
 from tests.attack.declare import EVIL, OUT, VIC, WEB, Attack, Elsewhere, Family, Honest, Limit, Reason, Scene
-from tests.attack.frames import ether, from_outside, ip4, ip6, tcp, udp
+from tests.attack.frames import ether, from_outside, ip4, ip6, pieces4, tcp, udp
 from tests.attack.place import ANN, BEN
 from tests.attack.place import EVIL as SELF
 from tests.attack.place import OUT as OUTSIDE
@@ -84,6 +84,20 @@ def _errors6(quoted: Packet) -> list[Packet]:
             ICMPv6ParamProblem(),
         )
     ]
+
+
+def _own(s: Scene) -> Packet:
+    """A packet of web's in evil's own connection to it."""
+    return IP(src=SERVER.ip4, dst=SELF.ip4) / TCP(sport=s.own.service, dport=s.own.opener, flags="A") / s.mark
+
+
+def _about_own(s: Scene, *errors: Packet) -> list[Packet]:
+    return [ether(dst=SERVER.mac) / ip4(dst=SERVER.ip4) / error / _own(s) for error in errors]
+
+
+def _believed_errors(quoted: Packet) -> list[Packet]:
+    """Those of the errors that a host still believes: neither redirect nor source quench."""
+    return [error for error in _errors(quoted) if error[ICMP].type not in (4, 5)]
 
 
 def _about_stream(s: Scene) -> Packet:
@@ -215,16 +229,43 @@ FAMILY = Family(
             ],
         ),
         Attack(
+            "redirect about its own connection",
+            "Become the router for its peer.",
+            Drop.ROUTER_ADVERTISEMENT,
+            lambda s: _about_own(s, ICMP(type=5, code=1, gw=SELF.ip4), ICMP(type=5, code=0, gw=SELF.ip4)),
+        ),
+        Attack(
+            "source quench about its own connection",
+            "Slow its peer down (RFC 6633).",
+            Drop.NO_PASSAGE,
+            lambda s: _about_own(s, ICMP(type=4)),
+        ),
+        Attack(
+            "redirect about its own connection, in fragments",
+            "Have the filter see no type.",
+            Drop.INVALID,
+            lambda s: [
+                ether(dst=SERVER.mac) / piece.payload
+                for piece in pieces4(ip4(id=401, dst=SERVER.ip4) / ICMP(type=5, gw=SELF.ip4) / _own(s) / s.body)
+            ],
+        ),
+        Attack(
             "errors about the neighbours' stream, to the sender",
             "Cut it.",
             Drop.FORGED_ERROR,
-            lambda s: [ether(dst=ANN.mac) / ip4(dst=ANN.ip4) / error for error in _errors(_about_stream(s))],
+            lambda s: [ether(dst=ANN.mac) / ip4(dst=ANN.ip4) / error for error in _believed_errors(_about_stream(s))],
         ),
         Attack(
             "errors about the neighbours' connection, to the sender",
             "Cut it, or have it send small packets.",
             Drop.FORGED_ERROR,
-            lambda s: [ether(dst=ANN.mac) / ip4(dst=ANN.ip4) / error for error in _errors(_about_link(s))],
+            lambda s: [ether(dst=ANN.mac) / ip4(dst=ANN.ip4) / error for error in _believed_errors(_about_link(s))],
+        ),
+        Attack(
+            "redirect about the neighbours' stream, to the sender",
+            "Become the router for it.",
+            Drop.ROUTER_ADVERTISEMENT,
+            lambda s: ether(dst=ANN.mac) / ip4(dst=ANN.ip4) / ICMP(type=5, code=1, gw=SELF.ip4) / _about_stream(s),
         ),
         Attack(
             "errors about the neighbours' stream, from outside, by who knows its ports",

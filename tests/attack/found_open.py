@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scapy.layers.inet import ICMP, IP, TCP
+from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6EchoRequest
 from scapy.packet import Packet
 
@@ -11,7 +11,6 @@ from tests.attack.declare import ANN, BEN, WEB, Attack, Family, Honest
 from tests.attack.frames import ether, ip4, ip6, pieces4, pieces6, tcp, udp, upper
 from tests.attack.place import ANN as NEIGHBOUR
 from tests.attack.place import BEN as OTHER_NEIGHBOUR
-from tests.attack.place import EVIL
 from tests.attack.place import WEB as SERVER
 
 
@@ -32,20 +31,6 @@ FAMILY = Family(
             "Send what no router may pass on (RFC 1122, 3.2.1.7).",
             Drop.INVALID,
             lambda s: [ether() / ip4(ttl=0) / udp() / s.mark, ether() / ip6(hlim=0) / udp() / s.mark],
-        ),
-        Attack(
-            "redirect and source quench about its own connection",
-            "Become the router for its peer; slow it down (RFC 6633).",
-            Drop.NO_PASSAGE,
-            lambda s: [
-                ether(dst=SERVER.mac)
-                / ip4(dst=SERVER.ip4)
-                / error
-                / IP(src=SERVER.ip4, dst=EVIL.ip4)
-                / TCP(sport=s.own.service, dport=s.own.opener, flags="A")
-                / s.mark
-                for error in (ICMP(type=5, code=1, gw=EVIL.ip4), ICMP(type=4))
-            ],
         ),
     ),
     (

@@ -177,6 +177,17 @@ def test_listener_queries_come_from_the_link_only(real):
         assert not came_out(real, EVERYTHING, forged, into=OUTSIDE) & (GUARDED | {("left", 11)})
 
 
+@pytest.mark.parametrize(("kind", "heard"), [(3, True), (4, False), (5, False), (11, True), (12, True)])
+def test_nobody_outside_turns_or_slows_a_connection(real, kind, heard):
+    opened = v4(dst="198.51.100.1") / UDP(sport=4000 + kind, dport=4000)
+    came_out(real, EVERYTHING, ether(dst=OUT) / opened)
+    head = Ether(src=OUT, dst=ME) / Dot1Q(vlan=10) / IP(src="198.51.100.1", dst=MY4)
+    assert (("left", 11) in real.send("left", OUTSIDE, bytes(head / ICMP(type=kind) / opened))) is heard
+    pieces = fragment(IP(src="198.51.100.1", dst=MY4, id=4000 + kind) / ICMP(type=kind) / opened / BIG, 1400)
+    frames = [bytes(Ether(src=OUT, dst=ME) / Dot1Q(vlan=10) / piece) for piece in pieces]
+    assert ("left", 11) not in real.send("left", OUTSIDE, *frames)
+
+
 def test_without_a_policy_nothing_else_passes(real):
     packets = [v4() / UDP56, v4() / TCP(), v4() / ICMP(), v4(proto=47) / Raw(bytes(20)), v4(proto=58) / Raw(bytes(20))]
     packets += [v6() / UDP56, v6() / TCP(), v6() / ICMPv6EchoRequest(), v6(nh=47) / Raw(bytes(20)), v6(nh=59)]
