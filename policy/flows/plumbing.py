@@ -156,6 +156,10 @@ def _guard() -> Iterator[Flow]:
 
 
 def _leave(builtins: Builtins) -> Iterator[Flow]:
+    # RFC 1122, 3.2.1.7: no host sends it. Here only, where there are few values to remember: guests' packets have one
+    # or two, those from outside as many as there are ways.
+    for test in (IPV4, IPV6):
+        yield drop("LEAVE", 330, match(test, exact(f.IP_TTL, 0)), Drop.INVALID)
     for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT):
         yield flow(
             "LEAVE", 300, match(_icmp6(kind)), (Resubmit("ND"),), cookie(Kind.BUILTIN, Builtin.NEIGHBOUR_DISCOVERY)

@@ -121,7 +121,7 @@ _DECLARED: list[_Declaration] = [
     (
         "LEAVE",
         "A vNIC's own packet: built-in rules first; everything else its policy must allow.",
-        (*_CONTROL, f.CONTROL, f.SRC_VNIC, f.IPV6_DST),
+        (*_CONTROL, f.IP_TTL, f.CONTROL, f.SRC_VNIC, f.IPV6_DST),
         ("ND", "SWITCH", "SRC_ID", "DST_ID", _TELL),
         (),
         "drop: nothing that is not IP comes here",

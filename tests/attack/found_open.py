@@ -6,8 +6,7 @@ from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6EchoRequest
 from scapy.packet import Packet
 
-from policy.flows.cookies import Drop
-from tests.attack.declare import ANN, BEN, WEB, Attack, Family, Honest
+from tests.attack.declare import ANN, BEN, WEB, Family, Honest
 from tests.attack.frames import ether, ip4, ip6, pieces4, pieces6, tcp, udp, upper
 from tests.attack.place import ANN as NEIGHBOUR
 from tests.attack.place import BEN as OTHER_NEIGHBOUR
@@ -26,12 +25,6 @@ FAMILY = Family(
     "found open",
     "what got past when it was first tried, and honest frames that did not arrive",
     (
-        Attack(
-            "time to live and hop limit 0",
-            "Send what no router may pass on (RFC 1122, 3.2.1.7).",
-            Drop.INVALID,
-            lambda s: [ether() / ip4(ttl=0) / udp() / s.mark, ether() / ip6(hlim=0) / udp() / s.mark],
-        ),
     ),
     (
         Honest(

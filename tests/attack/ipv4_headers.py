@@ -6,13 +6,14 @@ from scapy.layers.inet import ICMP, IP
 from scapy.packet import Packet, Raw
 
 from policy.flows.cookies import Drop
+from tests.attack import declare
 from tests.attack.declare import VIC, WEB, Attack, Elsewhere, Family, Honest, Limit, Reason
-from tests.attack.frames import ether, ip4, tcp, udp
+from tests.attack.frames import ether, from_outside, ip4, ip6, tcp, udp
 from tests.attack.place import EVIL, OUT
 from tests.attack.place import WEB as SERVER
 
 # Where the header cannot be read the switch sees an IPv4 packet from 0.0.0.0.
-UNREADABLE = Drop.CONTROL_SOURCE
+UNREADABLE = Drop.INVALID
 
 
 def _header(name: str, wants: str, why: Reason, *headers: Packet) -> Attack:
@@ -128,6 +129,12 @@ FAMILY = Family(
         ),
         _after("ICMP request of a wrong code", "Pass a filter that knows code 0.", Drop.INVALID, ICMP(type=8, code=1)),
         _denied("source route to a denied port", "Have the filter read the ports in the options.", _route(LOOSE)),
+        Attack(
+            "time to live and hop limit 0",
+            "Send what no host may send (RFC 1122, 3.2.1.7).",
+            Drop.INVALID,
+            lambda s: [ether() / ip4(ttl=0) / udp() / s.mark, ether() / ip6(hlim=0) / udp() / s.mark],
+        ),
         _denied(
             "strict source route to a denied port", "Have the filter read the ports in the options.", _route(STRICT)
         ),
@@ -156,6 +163,11 @@ FAMILY = Family(
     (
         Honest("UDP", lambda s: ether() / ip4() / udp() / s.mark, frozenset({VIC})),
         Honest("echo request", lambda s: ether() / ip4() / ICMP() / s.mark, frozenset({VIC})),
+        Honest(
+            "time to live and hop limit 1",
+            lambda s: [ether() / ip4(ttl=1) / udp() / s.mark, ether() / ip6(hlim=1) / udp() / s.mark],
+            frozenset({VIC}),
+        ),
         Honest("UDP without a checksum", lambda s: ether() / ip4() / udp(chksum=0) / s.mark, frozenset({VIC})),
         Honest(
             "allowed service",
@@ -168,6 +180,15 @@ FAMILY = Family(
         _option("strict source route", "Have answers go by way of the attacker.", _route(STRICT)),
         _option("record route", "Learn the way.", bytes([RECORD, 7, 4, 0, 0, 0, 0, 0])),
         _option("router alert", "Have routers take the slow path.", bytes([ALERT, 4, 0, 0])),
+        Limit(
+            "time to live 0 from outside",
+            "Send what no host may send.",
+            "Looked at, each of 256 values would take a place of its own in the switch's cache. Guests must take it "
+            "(RFC 1122, 3.2.1.7).",
+            lambda s: from_outside() / ip4(src=OUT.ip4, ttl=0) / udp() / s.mark,
+            frozenset({VIC}),
+            declare.OUT,
+        ),
         Limit(
             "bytes behind the packet",
             "Carry bytes to the victim that no filter looks at.",

@@ -14,7 +14,7 @@ from tests.attack.place import WEB as SERVER
 
 HOP, ROUTING, DESTINATION, AUTHENTICATION, MOBILITY, NONE = 0, 43, 60, 51, 135, 59
 TCP_PROTOCOL, UDP_PROTOCOL = 6, 17
-UNREADABLE = Drop.CONTROL_SOURCE
+UNREADABLE = Drop.INVALID
 # A routing header of type 0 by way of ann (RFC 5095 forbids it), and the same of types 2 and 4.
 ROUTES = {
     kind: bytes([UDP_PROTOCOL, 2, kind, 1, 0, 0, 0, 0]) + bytes.fromhex("20010db8" + "00" * 11 + "15")

@@ -157,13 +157,13 @@ FAMILY = Family(
         Attack(
             "IPv4 cut short",
             "Have the filter read beyond the end.",
-            Drop.CONTROL_SOURCE,
+            Drop.INVALID,
             lambda s: [ether(type=0x0800) / Raw(s.mark[:4]), ether(type=0x0800) / Raw(s.mark)],
         ),
         Attack(
             "IPv6 cut short",
             "Have the filter read beyond the end.",
-            Drop.CONTROL_SOURCE,
+            Drop.INVALID,
             lambda s: [ether(type=0x86DD) / Raw(s.mark[:4]), ether(type=0x86DD) / Raw(s.mark * 2)],
         ),
     ),
