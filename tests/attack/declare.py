@@ -61,6 +61,8 @@ class Scene:
 Sent = Packet | bytes | Iterable["Packet | bytes"]
 Sends = Callable[[Scene], Sent]
 
+# The version of Open vSwitch on which losses are declared.
+LOSES = "3.1.0"
 # Occurs in no frame but those of attacks.
 PREFIX = b"\xa7\x7a\xc4\xed"
 EVIL, VIC, WEB, ANN, BEN, FAR, OUT = "evil", "vic", "web", "ann", "ben", "far", "out"
@@ -107,6 +109,18 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """Honest frames that are stopped, and known to be, on the switch `LOSES`: not all arrive at `reaches`."""
+
+    name: str
+    why: str
+    """A sentence: what stops them, and who need not fear it."""
+    sends: Sends
+    reaches: frozenset[str]
+    by: str = EVIL
+
+
+@dataclass(frozen=True)
 class Family:
     """Attacks of one kind, and what shows that the network is alive for that kind."""
 
@@ -115,6 +129,7 @@ class Family:
     attacks: tuple[Attack, ...]
     honest: tuple[Honest, ...]
     limits: tuple[Limit, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
 
 def mark_of(*names: str) -> bytes:

@@ -7,7 +7,6 @@ from tests.attack import (
     conntrack,
     copies,
     dhcp_and_routers,
-    found_open,
     fragments,
     ipv4_headers,
     ipv6_headers,
@@ -27,6 +26,5 @@ _TOLD = (
     dhcp_and_routers,
     copies,
     conntrack,
-    found_open,
 )
 FAMILIES = tuple(module.FAMILY for module in _TOLD)

@@ -28,6 +28,7 @@ from tests.attack.declare import (
     Elsewhere,
     Honest,
     Limit,
+    Loss,
     Ports,
     Scene,
     Sent,
@@ -122,6 +123,15 @@ class Battle:
             self._marked[name].sees(len(frames))
         self.control(honest.by)
         self._arrived()
+
+    def loses(self, family: str, loss: Loss) -> None:
+        """Send honest frames of which not all arrive."""
+        frames = built(loss.sends(self._scene(family, loss.name)))
+        self._send(loss.by, frames)
+        self.control(loss.by)
+        arrived = self._arrived()
+        for name in loss.reaches:
+            assert len(arrived.get(name, [])) < len(frames), f"{loss.name}: all have arrived at {name}"
 
     def control(self, by: str) -> None:
         """Whoever attacked says something that everybody hears: then all that was sent before has been dealt with."""

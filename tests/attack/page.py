@@ -33,13 +33,15 @@ that is for nobody here goes out like from any switch and no guest gets it.
 Rows = list[tuple[str, str, str]]
 
 
-def sections() -> Iterator[tuple[str, str, Rows, Rows]]:
-    """Each family's name and subject; its attacks (name, what for, reason), its limits (name, what for, why)."""
+def sections() -> Iterator[tuple[str, str, Rows, Rows, Rows]]:
+    """Each family's name and subject; its attacks (name, what for, reason), limits and losses (name, what for, why)."""
     for family in FAMILIES:
         attacks = [(attack.name, attack.wants, reason_label(attack.reason)) for attack in family.attacks]
-        yield family.name, family.about, attacks, [(limit.name, limit.wants, limit.why) for limit in family.limits]
+        limits = [(limit.name, limit.wants, limit.why) for limit in family.limits]
+        losses = [(loss.name, "Be delivered.", loss.why) for loss in family.losses]
+        yield family.name, family.about, attacks, limits, losses
     tools = [(f"`{' '.join(tool.command)}`", tool.wants, reason_label(tool.reason)) for tool in TOOLS]
-    yield TOOLS_FAMILY, "the attackers' own tools", tools, []
+    yield TOOLS_FAMILY, "the attackers' own tools", tools, [], []
 
 
 def rendered(became: Mapping[str, Mapping[str, str]]) -> str:
@@ -61,12 +63,15 @@ def results_on(page: str) -> dict[str, dict[str, str]]:
 
 
 def _lines(became: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    for name, about, attacks, limits in sections():
+    for name, about, attacks, limits, losses in sections():
         yield from (f"## {name}", "", f"{about[0].upper()}{about[1:]}.", "")
         yield from _table("counted as", attacks, became.get(name, {}))
         if limits:
             yield from ("What gets past, and is known to:", "")
             yield from _table("why", limits, became.get(name, {}))
+        if losses:
+            yield from ("Honest, yet stopped, and known to be:", "")
+            yield from _table("why", losses, became.get(name, {}))
 
 
 def _table(third: str, rows: Rows, became: Mapping[str, str]) -> Iterator[str]:

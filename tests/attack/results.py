@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-STOPPED, KNOWN, FAILED = "stopped", "gets past, as known", "**gets past**"
+STOPPED, KNOWN, LOST, FAILED = "stopped", "gets past, as known", "is lost, as known", "**gets past**"
 
 _results: dict[str, dict[str, str]] = {}
 

@@ -2,9 +2,10 @@
 
 import pytest
 
+from tests.attack.declare import LOSES
 from tests.attack.families import FAMILIES
 from tests.attack.harness import battle as fought
-from tests.attack.results import FAILED, KNOWN, note
+from tests.attack.results import FAILED, KNOWN, LOST, note
 
 ATTACKS = [
     pytest.param(family, attack, id=f"{family.name}: {attack.name}") for family in FAMILIES for attack in family.attacks
@@ -14,6 +15,9 @@ HONEST = [
 ]
 LIMITS = [
     pytest.param(family, limit, id=f"{family.name}: {limit.name}") for family in FAMILIES for limit in family.limits
+]
+LOSSES = [
+    pytest.param(family, loss, id=f"{family.name}: {loss.name}") for family in FAMILIES for loss in family.losses
 ]
 
 
@@ -43,4 +47,14 @@ def test_a_known_limit_is_one(battle, family, limit):
     note(family.name, limit.name, "no longer gets past")
     battle.arrives(family.name, limit)
     note(family.name, limit.name, KNOWN)
+    battle.undisturbed()
+
+
+@pytest.mark.parametrize(("family", "loss"), LOSSES)
+def test_a_known_loss_is_one(battle, family, loss):
+    if battle.place.ovs.appctl("version").split()[-1] != LOSES:
+        pytest.skip(f"declared for Open vSwitch {LOSES}")
+    note(family.name, loss.name, "no longer lost")
+    battle.loses(family.name, loss)
+    note(family.name, loss.name, LOST)
     battle.undisturbed()
