@@ -1,7 +1,7 @@
 """Meters: how many packets a second of a kind one vNIC may send, declared once. The datapath enforces them.
 
-A meter belongs to a kind and a vNIC; its number follows from the two. Open vSwitch's userspace datapath has 2**18
-meters (``MAX_METERS`` of ``lib/dpif-netdev.c``), which is just what four kinds need.
+A meter belongs to a kind and a vNIC; its number follows from the two. Linux's datapath has 200,000 meters
+(``DP_METER_NUM_MAX`` of ``net/openvswitch/meter.h``), Open vSwitch's own some more: just what five kinds need.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from policy.model import Limits
+from topology.zones import MAX_ZONE
 
 
 class MeterKind(enum.IntEnum):
@@ -20,6 +21,7 @@ class MeterKind(enum.IntEnum):
     MANY = 1  # broadcast and multicast frames that the vNIC sends
     NOTICES = 2  # copies to the controller: for the log, for `reject`
     LEARNS = 3  # copies to the controller: how a vNIC gets its addresses
+    FRAGMENTS = 4  # IP fragments that conntrack is to put together: whoever would pay for their connection
 
     @property
     def label(self) -> str:
@@ -33,8 +35,9 @@ STRANGERS = 0
 STRANGERS_A_SECOND = 20
 
 
-# The highest number that a meter of ours can have.
-HIGHEST_METER = (max(MeterKind) << 16) | 0xFFFF
+# How far apart the meters of two kinds are, and the highest number that a meter of ours can have.
+_KINDS_APART = MAX_ZONE + 1
+HIGHEST_METER = max(MeterKind) * _KINDS_APART + MAX_ZONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +51,13 @@ class Meter:
 
 def meter_number(kind: MeterKind, vnic: int) -> int:
     """The number of a vNIC's meter of this kind; meter 0 does not exist in OpenFlow, and no vNIC has number 0."""
-    return kind << 16 | vnic
+    return kind * _KINDS_APART + vnic
 
 
 def meter_text(number: int) -> str:
     """A meter's number in words."""
-    return f"{MeterKind(number >> 16).label}:{number & 0xFFFF}"
+    kind, vnic = divmod(number, _KINDS_APART)
+    return f"{MeterKind(kind).label}:{vnic}"
 
 
 def vnic_meters(vnic: int, limits: Limits) -> Iterator[Meter]:
@@ -61,6 +65,7 @@ def vnic_meters(vnic: int, limits: Limits) -> Iterator[Meter]:
     rates: Mapping[MeterKind, int] = {
         MeterKind.OPENS: limits.new_connections,
         MeterKind.MANY: limits.broadcasts,
+        MeterKind.FRAGMENTS: limits.fragments,
         MeterKind.NOTICES: limits.notices,
     }
     for kind, rate in rates.items():

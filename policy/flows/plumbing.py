@@ -292,14 +292,17 @@ def _allowed() -> Iterator[Flow]:
 def _track() -> Iterator[Flow]:
     """One visit to conntrack. Two vNICs of this bridge meet in the zone of their network (see `topology.zones`)."""
     leaves, arrives, away = exact(f.LEAVES, 1), exact(f.ARRIVES, 1), exact(f.LEAVES, 0)
-    visit = Track("RELATED")
-    shared = (Load(f.ZONE, FIRST_SHARED_ZONE), Move(f.VLAN, f.ZONE, 12), visit)
-    sender = (Move(f.SRC_VNIC, f.ZONE, 16), visit)
-    receiver = (Move(f.DST_VNIC, f.ZONE, 16), Move(f.DST_VNIC, f.PAYER, 16), visit)
+    shared = (Load(f.ZONE, FIRST_SHARED_ZONE), Move(f.VLAN, f.ZONE, 12))
+    sender = (Move(f.SRC_VNIC, f.ZONE, 16),)
+    receiver = (Move(f.DST_VNIC, f.ZONE, 16), Move(f.DST_VNIC, f.PAYER, 16))
     for family in (IPV4, IPV6):
-        yield flow("TRACK", 100, match(family, leaves, arrives), shared, PIPE)
-        yield flow("TRACK", 100, match(family, leaves, exact(f.ARRIVES, 0)), sender, PIPE)
-        yield flow("TRACK", 100, match(family, away, arrives), receiver, PIPE)
+        for tests, zone in (
+            (match(family, leaves, arrives), shared),
+            (match(family, leaves, exact(f.ARRIVES, 0)), sender),
+            (match(family, away, arrives), receiver),
+        ):
+            yield flow("TRACK", 110, match(tests, FRAGMENT), (*zone, Resubmit("FRAGMENTS"), Track("RELATED")), PIPE)
+            yield flow("TRACK", 100, tests, (*zone, Track("RELATED")), PIPE)
 
 
 def _switch() -> Iterator[Flow]:

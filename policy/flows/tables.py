@@ -198,8 +198,8 @@ _DECLARED: list[_Declaration] = [
         "TRACK",
         "Through conntrack, once. Between two vNICs of this bridge in the zone of their network, which both directions "
         "share; otherwise in the zone of the one vNIC that is here.",
-        (f.ETH_TYPE, f.LEAVES, f.ARRIVES),
-        (),
+        (f.ETH_TYPE, f.IP_FRAG, f.LEAVES, f.ARRIVES),
+        ("FRAGMENTS",),
         ("RELATED",),
         "drop: nobody judges it",
     ),
@@ -382,6 +382,15 @@ _DECLARED: list[_Declaration] = [
         (),
         (),
         "it is not",
+    ),
+    (
+        "FRAGMENTS",
+        "Subroutine: conntrack keeps fragments until they are whole, in one place for all. Each counts against the "
+        "limit of the vNIC that sends it, else of the one it comes to.",
+        (f.PAYER,),
+        (),
+        (),
+        "no limit",
     ),
 ]
 

@@ -69,6 +69,8 @@ def vnic_flows(port: VnicPort, scope: int) -> Iterator[Flow]:
     )
     opens = Limit(meter_number(MeterKind.OPENS, number))
     yield flow("OPENS", 100, match(exact(f.PAYER, number)), (opens, Resubmit("COMMIT")), mark)
+    pieces = Limit(meter_number(MeterKind.FRAGMENTS, number))
+    yield flow("FRAGMENTS", 100, match(exact(f.PAYER, number)), (pieces,), mark)
     yield from telling_flows(number, mark)
     yield from role_flows(port.vnic.roles, number)
     for prefix in port.vnic.addresses:
