@@ -20,7 +20,7 @@ from scapy.layers.inet6 import (
 from scapy.packet import Packet, Raw
 
 from policy.flows.cookies import Drop
-from tests.attack.declare import OUT, VIC, WEB, Attack, Elsewhere, Family, Honest, Limit, Reason
+from tests.attack.declare import GUESTS, OUT, VIC, WEB, Attack, Elsewhere, Family, Honest, Limit, Reason
 from tests.attack.frames import (
     ALL_NODES,
     ALL_NODES_MAC,
@@ -267,6 +267,40 @@ FAMILY = Family(
             lambda s: _hidden(s.mark, udp(546, sport=547), UDP_PROTOCOL, 4716),
         ),
         Attack(
+            "DHCP answer from the outside, to somebody else's MAC",
+            "Reach a guest that allows one service by the built-in rule for DHCP clients.",
+            Elsewhere.UPLINK,
+            lambda s: [
+                ether(src=OUTSIDE.mac, dst="52:54:00:00:99:99")
+                / ip4(src=OUTSIDE.ip4, dst=SERVER_GUEST.ip4)
+                / udp(68, sport=67)
+                / s.mark,
+                ether(src=OUTSIDE.mac, dst="52:54:00:00:99:99")
+                / ip6(src=OUTSIDE.ip6, dst=SERVER_GUEST.ip6)
+                / udp(546, sport=547)
+                / s.mark,
+            ],
+            GUESTS,
+            OUT,
+        ),
+        Attack(
+            "from a DHCP server's port, to another than a client's",
+            "Reach a guest that allows one service by the built-in rule for DHCP clients.",
+            Elsewhere.POLICY,
+            lambda s: [
+                ether(src=OUTSIDE.mac, dst=SERVER_GUEST.mac)
+                / ip4(src=OUTSIDE.ip4, dst=SERVER_GUEST.ip4)
+                / udp(53, sport=67)
+                / s.mark,
+                ether(src=OUTSIDE.mac, dst=SERVER_GUEST.mac)
+                / ip6(src=OUTSIDE.ip6, dst=SERVER_GUEST.ip6)
+                / udp(22, sport=547)
+                / s.mark,
+            ],
+            GUESTS,
+            OUT,
+        ),
+        Attack(
             "DHCP client's packet to another guest",
             "Reach a guest by the built-in rule for DHCP clients.",
             Elsewhere.POLICY,
@@ -394,15 +428,18 @@ FAMILY = Family(
             WEB,
         ),
         Limit(
-            "UDP 67 to 68 from the outside, to a guest that allows one service",
+            "UDP 67 to 68 and 547 to 546 from the outside, to a guest that allows one service",
             "Reach a guest's DHCP client from afar.",
-            "A client without an address must hear its server, whose address nobody knows.",
-            lambda s: (
-                ether(src=OUTSIDE.mac, dst=SERVER_GUEST.mac)
-                / ip4(src="192.0.2.1", dst=SERVER_GUEST.ip4)
-                / udp(68, sport=67)
-                / s.mark
-            ),
+            "A client without an address must hear its server, whose address nobody knows. Only a frame to the guest's own "
+            "MAC or a broadcast reaches it. `builtins: {dhcp-client: off}` shuts it where nobody needs it.",
+            lambda s: [
+                ether(src=OUTSIDE.mac, dst=SERVER_GUEST.mac) / head / ports / s.mark
+                for head, ports in (
+                    (ip4(src="192.0.2.1", dst=SERVER_GUEST.ip4), udp(68, sport=67)),
+                    (ip4(src="192.0.2.1", dst="198.51.100.9"), udp(68, sport=67)),
+                    (ip6(src="2001:db8:9::1", dst=SERVER_GUEST.ip6), udp(546, sport=547)),
+                )
+            ],
             frozenset({WEB}),
             OUT,
         ),
