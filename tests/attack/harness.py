@@ -6,6 +6,7 @@ brought has arrived everywhere when the control frame has.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -37,11 +38,14 @@ from tests.attack.declare import (
 )
 from tests.attack.place import Host, Place
 from tests.attack.results import STOPPED
+from tests.attack.told import tells
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 HOSTS: dict[str, Host] = {host.name: host for host in (*where.VNICS, where.OUT)}
 SIGHT = EVERYWHERE | {EVIL}
 _CONTROL = b"CONTROL." * 2
+# A drop is told once a second for each vNIC and reason, of at most 20 copies a second.
+TOLD_EVERY, TOLD_WITHIN = 1.1, 10.0
 
 
 def built(sent: Sent) -> list[bytes]:
@@ -100,11 +104,14 @@ class Battle:
         self._controls = dict.fromkeys(watch, 0)
         self._ports = self._read_ports()
         self.quiet = self.status()
+        # How far the log was when a family's attacks began, in the order of families.
+        self._began: dict[str, int] = {}
 
     def carry_out(self, family: str, attack: Attack) -> Outcome:
         """Send an attack's frames, and see what becomes of them and of the others."""
         frames = built(attack.sends(self._scene(family, attack.name)))
         before, lost = self._count(attack), self.stream.lost
+        self._began.setdefault(family, len(self.place.log.lines()))
         self._send(attack.by, frames)
         self.control(attack.by)
         arrived = self._arrived()
@@ -132,6 +139,26 @@ class Battle:
         arrived = self._arrived()
         for name in loss.reaches:
             assert len(arrived.get(name, [])) < len(frames), f"{loss.name}: all have arrived at {name}"
+
+    def told(self, family: str, attack: Attack) -> None:
+        """The log names the attacker and the reason, from when the family was tried, or as soon as it is tried again."""
+        lines = self.place.log.lines()
+        began = self._began.get(family, len(lines))
+        ended = min((place for place in self._began.values() if place > began), default=len(lines))
+        if tells(lines[began:ended], attack):
+            return
+        frames = built(attack.sends(self._scene(family, attack.name)))
+        seen = len(lines)
+        deadline = time.monotonic() + TOLD_WITHIN
+        while time.monotonic() < deadline:
+            self._send(attack.by, frames)
+            self.control(attack.by)
+            again = time.monotonic() + TOLD_EVERY
+            while time.monotonic() < again:
+                if tells(self.place.log.lines()[seen:], attack):
+                    return
+                time.sleep(0.05)
+        raise AssertionError(f"{attack.name}: nobody is told that {attack.by} did it ({reason_label(attack.reason)})")
 
     def control(self, by: str) -> None:
         """Whoever attacked says something that everybody hears: then all that was sent before has been dealt with."""

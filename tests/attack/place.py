@@ -15,6 +15,7 @@ from mininet_scenarios.guest import Service
 from mininet_scenarios.lab import Controller, Lab, LiveGuest, Ovs
 from mininet_scenarios.words import Link, Stream, connect, stream
 from tests.attack import declare
+from tests.attack.told import Log
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,9 @@ class Place:
 
     def __init__(self, lab: Lab) -> None:
         self.ovs: Ovs = lab.ovs()
-        self.controller: Controller = lab.controller(POLICY, self.ovs)
+        log = self.ovs.run_dir / "decisions.log"
+        self.log = Log(log)
+        self.controller: Controller = lab.controller(POLICY, self.ovs, options=["--portcullis-log", f"file:{log}"])
         self.bridge = self.ovs.add_bridge("br0", controller=self.controller.target)
         self.guests: dict[str, LiveGuest] = {}
         for host in VNICS:

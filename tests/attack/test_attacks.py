@@ -2,10 +2,11 @@
 
 import pytest
 
-from tests.attack.declare import LOSES
+from tests.attack.declare import LOSES, reason_label
 from tests.attack.families import FAMILIES
 from tests.attack.harness import battle as fought
 from tests.attack.results import FAILED, KNOWN, LOST, note
+from tests.attack.told import samples
 
 ATTACKS = [
     pytest.param(family, attack, id=f"{family.name}: {attack.name}") for family in FAMILIES for attack in family.attacks
@@ -18,6 +19,11 @@ LIMITS = [
 ]
 LOSSES = [
     pytest.param(family, loss, id=f"{family.name}: {loss.name}") for family in FAMILIES for loss in family.losses
+]
+TOLD = [
+    pytest.param(family, attack, id=f"{family.name}: {reason_label(attack.reason)}")
+    for family in FAMILIES
+    for attack in samples(family)
 ]
 
 
@@ -34,6 +40,11 @@ def test_stopped(battle, family, attack):
     note(family.name, attack.name, outcome.result)
     outcome.check()
     battle.undisturbed()
+
+
+@pytest.mark.parametrize(("family", "attack"), TOLD)
+def test_the_log_names_the_attacker_and_the_reason(battle, family, attack):
+    battle.told(family.name, attack)
 
 
 @pytest.mark.parametrize(("family", "honest"), HONEST)
