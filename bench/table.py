@@ -56,9 +56,9 @@ def markdown(result: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def inserted(page: str, text: str) -> str:
+def inserted(page: str, text: str, begin: str = BEGIN) -> str:
     """A page with the text between its marks, in place of what was there; a page without marks becomes the text."""
-    head, mark, rest = page.partition(BEGIN)
+    head, mark, rest = page.partition(begin)
     _, end, tail = rest.partition(END)
     if not mark or not end:
         return text
