@@ -4,15 +4,14 @@
 
 *third* sends SYNs and UDP to random ports of *right*, lone fragments and ARP requests as fast as one process can
 (`flooding.py`). Meanwhile *left* opens connections to *right* and sends over one that is open. Both switches stand side
-by side and are measured in rounds, one after the other in each round, first at rest and then under the flood; ratios
-are within a round, and the median of the rounds counts. On the side with a controller a rule is also put into force and
+by side and are measured in rounds, one right after the other, first at rest and then under the flood; ratios are within
+a round, and the median of the rounds counts. On the side with a controller a rule is also put into force and
 out of it again, and the time until the controller says that the switch has it is taken.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import os
 import subprocess
@@ -34,16 +33,15 @@ from mininet_scenarios.guest import ROOT
 from mininet_scenarios.lab import Lab
 
 VNICS = 20
-ROUNDS = 10
+ROUNDS = 20
 SECONDS = 1.0
 CHANGES = 6
 # What it may cost at most: the neighbour's share of what a plain bridge leaves it, and how much longer a change takes.
 LEAST_SHARE, MOST_LATENCY = 0.8, 2.0
 
-# More source ports than connections are opened in one turn; they come again after a dozen rounds, when nobody
-# remembers them.
-PORTS_FROM, PORTS, TURNS = 10_000, 2_000, 25
-_turns = itertools.count()
+# Source ports below those that the kernel gives away, more than connections are opened in one turn. They come again
+# after some rounds, when nobody remembers them.
+PORTS_FROM, PORTS, TURNS = 10_000, 1_500, 14
 BEGIN = "<!-- generated: flood -->"
 
 Figures = dict[str, float]
@@ -73,10 +71,10 @@ def flooded(peer: Peer) -> Iterator[Figures]:
     figures["frames"] = told["sent"] / told["seconds"]
 
 
-def neighbour(peer: Peer) -> Figures:
+def neighbour(peer: Peer, turn: int) -> Figures:
     """What *left* gets: connections opened a second, and bytes a second over one that is open."""
     left, host = peer.players[LEFT], peer.work.vm(RIGHT).address
-    first = PORTS_FROM + next(_turns) % TURNS * PORTS
+    first = PORTS_FROM + turn % TURNS * PORTS
     opened = left.ask("opens", host=host, port=SERVED["accept"], seconds=SECONDS, source_port=first)
     bulk = left.ask("bulk", host=host, port=SERVED["sink"], seconds=SECONDS)
     return {"connections": opened["opened"] / opened["seconds"], "throughput": bulk["bytes_per_second"]}
@@ -93,15 +91,16 @@ def latency(peer: Portcullis) -> float:
     return median(took)
 
 
-def one_round(peer: Peer) -> dict[str, Figures]:
-    """At rest and under the flood."""
-    result = {}
-    for state, during in (("rest", _quiet), ("flood", flooded)):
-        with during(peer) as figures:
-            found = neighbour(peer)
-            if isinstance(peer, Portcullis):
-                found["latency"] = latency(peer)
-        result[state] = found | figures
+def one_round(peers: Sequence[Peer], number: int) -> dict[str, dict[str, Figures]]:
+    """All at rest, then all under the flood, one right after the other; who is first changes from round to round."""
+    result: dict[str, dict[str, Figures]] = {peer.name: {} for peer in peers}
+    for turn, (state, during) in enumerate((("rest", _quiet), ("flood", flooded)), 2 * number):
+        for peer in peers[:: -1 if number % 2 else 1]:
+            with during(peer) as figures:
+                found = neighbour(peer, turn)
+                if isinstance(peer, Portcullis):
+                    found["latency"] = latency(peer)
+            result[peer.name][state] = found | figures
     return result
 
 
@@ -123,11 +122,10 @@ def measured(rounds: int) -> list[dict[str, dict[str, Figures]]]:
             peer.plug_all()
             peer.wait_all()
             peers.append(peer)
-        for peer in peers:
-            one_round(peer)  # what is done for the first time is not measured
+        one_round(peers, 0)  # what is done for the first time is not measured
         found = []
         for number in range(rounds):
-            found.append({peer.name: one_round(peer) for peer in peers})
+            found.append(one_round(peers, number + 1))
             print(f"round {number + 1} of {rounds}", file=sys.stderr)
         return found
 
