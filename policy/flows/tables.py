@@ -359,7 +359,7 @@ _DECLARED: list[_Declaration] = [
     (
         _TELL,
         "Subroutine: a copy to the controller, as many a second as the vNIC's limit says. `why` says what it is about.",
-        (f.PAYER,),
+        (f.PAYER, f.DST_VNIC),
         (),
         (),
         "nobody is told",

@@ -21,7 +21,7 @@ LOSSES = [
     pytest.param(family, loss, id=f"{family.name}: {loss.name}") for family in FAMILIES for loss in family.losses
 ]
 TOLD = [
-    pytest.param(family, attack, id=f"{family.name}: {reason_label(attack.reason)}")
+    pytest.param(family, attack, id=f"{family.name}: {reason_label(attack.reason)}, by {attack.by}")
     for family in FAMILIES
     for attack in samples(family)
 ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from policy.flows.cookies import Drop
-from tests.attack.declare import EVIL, Attack, Elsewhere, Family
+from tests.attack.declare import EVIL, GUESTS, OUT, Attack, Elsewhere, Family
 
 Line = Mapping[str, Any]
 
@@ -33,22 +33,24 @@ class Log:
 
 
 def is_told(attack: Attack) -> bool:
-    """Whether the log speaks of such an attack: of what a guest sends, where a flow is what stops it."""
-    return attack.by == EVIL and attack.reason not in (Elsewhere.UPLINK, Elsewhere.REASSEMBLY)
+    """Whether the log speaks of such an attack: where a flow is what stops it."""
+    return attack.by in (EVIL, OUT) and attack.reason not in (Elsewhere.UPLINK, Elsewhere.REASSEMBLY)
 
 
 def samples(family: Family) -> list[Attack]:
-    """One attack of the family for each reason that is told."""
-    return list({attack.reason: attack for attack in reversed(family.attacks) if is_told(attack)}.values())
+    """One attack of the family for each reason that is told, of a guest's and from outside."""
+    return list({(attack.by, attack.reason): attack for attack in reversed(family.attacks) if is_told(attack)}.values())
 
 
 def tells(lines: Iterable[Line], attack: Attack) -> bool:
-    """Whether one of the lines names the attacker and the reason."""
+    """Whether one of the lines names the attacker and the reason; from outside, who was to get it."""
     return any(_is_about(line, attack) for line in lines)
 
 
 def _is_about(line: Line, attack: Attack) -> bool:
+    outside = attack.by == OUT
     if isinstance(attack.reason, Drop):
-        return (line["event"], line.get("vm"), line.get("reason")) == ("drop", EVIL, attack.reason.label)
+        known = line.get("vm") in GUESTS if outside else line.get("vm") == EVIL
+        return line["event"] == "drop" and line["reason"] == attack.reason.label and known
     ends = (line.get("vm"), line.get("peer_vm"))
-    return line["event"] == "connection" and line["verdict"] == "deny" and EVIL in ends
+    return line["event"] == "connection" and line["verdict"] == "deny" and (None if outside else EVIL) in ends
