@@ -29,7 +29,7 @@ PARALLEL := -n 2 --dist loadfile
 # More words for pytest: make live ARGS="-k stream -x"
 ARGS ?=
 
-.PHONY: help setup system demo test lint types unit live attack golden fuzz bench bench-analysis clean distclean
+.PHONY: help setup system demo test lint types unit live attack golden fuzz bench bench-flood bench-analysis clean distclean
 
 help: ## this text
 	@echo "Portcullis: a stateful firewall at every virtual NIC of every hypervisor that runs Open vSwitch."
@@ -103,6 +103,9 @@ bench: setup $(VENV)/.bench-ready ## Portcullis, OVN and a plain bridge side by 
 $(VENV)/.bench-ready: $(BENCH_REQUIREMENTS) $(VENV)/.ready
 	$(PIP) -r $(BENCH_REQUIREMENTS)
 	touch $@
+
+bench-flood: setup ## what a flooding guest takes from its neighbours, firewall and plain bridge in turns; ARGS='--allowed'
+	$(SUDO) $(BIN)/python -m bench.flood $(ARGS)
 
 bench-analysis: setup ## how long answers about large policies take, and how they grow: a table; ARGS='--json FILE' keeps it
 	$(BIN)/python -m bench.analysis $(ARGS)

@@ -1,12 +1,13 @@
 """What a flooding guest takes from its neighbours, with the firewall and on a plain bridge: a table.
 
-    sudo .venv/bin/python -m bench.flood [--rounds N] [--json FILE] [--markdown FILE]
+    sudo .venv/bin/python -m bench.flood [--allowed] [--rounds N] [--json FILE] [--markdown FILE]
 
 *third* sends SYNs and UDP to random ports of *right*, lone fragments and ARP requests as fast as one process can
-(`flooding.py`). Meanwhile *left* opens connections to *right* and sends over one that is open. Both switches stand side
-by side and are measured in rounds, one right after the other, first at rest and then under the flood; ratios are within
-a round, and the median of the rounds counts. On the side with a controller a rule is also put into force and
-out of it again, and the time until the controller says that the switch has it is taken.
+(`flooding.py`). The policy denies most of it, or with `--allowed` nothing, so that only the limits stand in its way
+that a vNIC has unless others are stated. Meanwhile *left* opens connections to *right* and sends over one that is open. Both
+switches stand side by side and are measured in rounds, one right after the other, first at rest and then under the
+flood; ratios are within a round, and the median of the rounds counts. On the side with a controller a rule is also put
+into force and out of it again, and the time until the controller says that the switch has it is taken.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from bench.figures import percentile
 from bench.peer import SERVED, Bridge, Peer
 from bench.portcullis_peer import Portcullis
 from bench.table import inserted
-from bench.workload import LEFT, RIGHT, THIRD, workload
+from bench.workload import LEFT, PROBERS, RIGHT, THIRD, workload
 from mininet_scenarios.guest import ROOT
-from mininet_scenarios.lab import Lab
+from mininet_scenarios.lab import Lab, write_policy
 
 VNICS = 20
 ROUNDS = 20
@@ -42,7 +43,12 @@ LEAST_SHARE, MOST_LATENCY = 0.8, 2.0
 # Source ports below those that the kernel gives away, more than connections are opened in one turn. They come again
 # after some rounds, when nobody remembers them.
 PORTS_FROM, PORTS, TURNS = 10_000, 1_500, 14
-BEGIN = "<!-- generated: flood -->"
+BEGIN = {False: "<!-- generated: flood -->", True: "<!-- generated: allowed flood -->"}
+ALLOWED = f"""\
+policies:
+  - name: flood
+    rules: [{{name: everything, allow: any, from: {PROBERS}}}]
+"""
 
 Figures = dict[str, float]
 Round = Mapping[str, Mapping[str, Figures]]
@@ -109,7 +115,7 @@ def _quiet(_: Peer) -> Iterator[Figures]:
     yield {}
 
 
-def measured(rounds: int) -> list[dict[str, dict[str, Figures]]]:
+def measured(rounds: int, *, allowed: bool) -> list[dict[str, dict[str, Figures]]]:
     """Every round's figures, by peer and state."""
     work = workload(VNICS)
     with ExitStack() as stack:
@@ -122,6 +128,9 @@ def measured(rounds: int) -> list[dict[str, dict[str, Figures]]]:
             peer.plug_all()
             peer.wait_all()
             peers.append(peer)
+            if allowed and isinstance(peer, Portcullis):
+                write_policy(peer.controller.policy / "flood.yaml", ALLOWED)
+                peer.confirm()
         one_round(peers, 0)  # what is done for the first time is not measured
         found = []
         for number in range(rounds):
@@ -193,20 +202,21 @@ def markdown(result: Mapping[str, Any]) -> str:
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--allowed", action="store_true", help="the policy allows all of the flood")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="default: %(default)s")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="between the marks of a page, if it has them")
     options = parser.parse_args()
     began = time.monotonic()
-    result: dict[str, Any] = {"machine": machine(), "rounds": options.rounds}
-    every = measured(options.rounds)
+    result: dict[str, Any] = {"machine": machine(), "rounds": options.rounds, "allowed": options.allowed}
+    every = measured(options.rounds, allowed=options.allowed)
     result |= {"found": judged(every), "every": every, "seconds": round(time.monotonic() - began)}
     print(markdown(result))
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
     if options.markdown:
         page = options.markdown.read_text() if options.markdown.exists() else ""
-        options.markdown.write_text(inserted(page, markdown(result), BEGIN))
+        options.markdown.write_text(inserted(page, markdown(result), BEGIN[options.allowed]))
 
 
 if __name__ == "__main__":
