@@ -4,10 +4,10 @@
 
 *third* sends SYNs and UDP to random ports of *right*, lone fragments and ARP requests as fast as one process can
 (`flooding.py`). The policy denies most of it, or with `--allowed` nothing, so that only the limits stand in its way
-that a vNIC has unless others are stated. Meanwhile *left* opens connections to *right* and sends over one that is open. Both
-switches stand side by side and are measured in rounds, one right after the other, first at rest and then under the
-flood; ratios are within a round, and the median of the rounds counts. On the side with a controller a rule is also put
-into force and out of it again, and the time until the controller says that the switch has it is taken.
+that a vNIC has unless others are stated. Meanwhile *left* opens connections to *right* and sends over one that is
+open. Both switches stand side by side and are measured in rounds, one right after the other, first at rest and then
+under the flood; ratios are within a round, and the median of the rounds counts. On the side with a controller a rule is
+also put into force and out of it again, and the time until the controller says that the switch has it is taken.
 """
 
 from __future__ import annotations
