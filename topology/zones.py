@@ -1,6 +1,6 @@
 """Conntrack zones: each vNIC's interface has one of its own, kept in OVSDB so that it outlives the controller.
 
-The zone is in ``Interface.external_ids:portcullis-zone``, a number of 1 to 39999 (0 is everybody's default zone),
+The zone is in ``Interface.external_ids:portcullis-zone``, a number of 1 to 33332 (0 is everybody's default zone),
 unique on its switch: conntrack knows zones by their number for all bridges of a datapath. The zones from 61440 on
 belong to networks, by VLAN: they keep the connections between two vNICs of one bridge.
 """
@@ -16,9 +16,9 @@ from topology.rows import Database, InterfaceRow
 ZONE_KEY = "portcullis-zone"
 # The zone of VLAN 0's network; that of VLAN n is n further. The low 12 bits are free, so a switch can fill in the VLAN.
 FIRST_SHARED_ZONE = 0xF000
-# A vNIC's zone is also its number, and each of its meters has one of its own: Linux has 200,000 meters
-# (`policy.flows.meters`).
-MAX_ZONE = 39_999
+# A vNIC's zone is also its number, and each of its meters has one of its own: Linux has 200,000 meters, enough for six
+# kinds (`policy.flows.meters`).
+MAX_ZONE = 33_332
 
 
 def parse_zone(text: str | None) -> int | None:
@@ -91,11 +91,11 @@ def assign(database: Database, ports: Iterable[VnicPort], reserved: Iterable[int
 
     A zone that any interface of the switch holds is never given, whether its port is up or not, nor one of
     ``reserved``: those that were asked for and are not in the database yet. Without free zones
-    (more than 39,999 interfaces) the ports left over get none, and so stay shut.
+    (more than 33,332 interfaces) the ports left over get none, and so stay shut.
 
     A zone that a port had which is gone may still have entries in conntrack. Two things keep the next holder from
     inheriting them: the search begins at a place that follows from the interface's UUID, so that a zone just given
-    back is met again by a chance of 1 in 39,999 only (for each port ever removed, as long as its entries live); and an
+    back is met again by a chance of 1 in 33,332 only (for each port ever removed, as long as its entries live); and an
     entry opens nothing by itself, because policy is evaluated for every packet of a connection, not only for its first.
     """
     held = holders(database)

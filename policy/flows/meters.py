@@ -1,7 +1,8 @@
 """Meters: how many packets a second of a kind one vNIC may send, declared once. The datapath enforces them.
 
 A meter belongs to a kind and a vNIC; its number follows from the two. Linux's datapath has 200,000 meters
-(``DP_METER_NUM_MAX`` of ``net/openvswitch/meter.h``), Open vSwitch's own some more: just what five kinds need.
+(``DP_METER_NUM_MAX`` of ``net/openvswitch/meter.h``), Open vSwitch's own some more: enough for six kinds, so that no
+vNIC shares a meter with another.
 """
 
 from __future__ import annotations

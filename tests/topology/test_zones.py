@@ -10,12 +10,12 @@ from topology.rows import Change, Database, InterfaceRow, apply_changes
 from topology.zones import MAX_ZONE, ZONE_KEY, assign, holders, parse_zone
 
 
-@pytest.mark.parametrize(("text", "zone"), [("1", 1), ("39999", 39999), ("4711", 4711)])
+@pytest.mark.parametrize(("text", "zone"), [("1", 1), ("33332", 33332), ("4711", 4711)])
 def test_zones_that_can_be_read(text, zone):
     assert parse_zone(text) == zone
 
 
-@pytest.mark.parametrize("text", [None, "", "0", "40000", "61440", "-1", "01", "1 ", "+1", "٣", "1e3", "x", "9" * 5000])
+@pytest.mark.parametrize("text", [None, "", "0", "33333", "61440", "-1", "01", "1 ", "+1", "٣", "1e3", "x", "9" * 5000])
 def test_zones_that_cannot(text):
     assert parse_zone(text) is None
 
