@@ -23,7 +23,9 @@ HEAD = """\
 Written by `make attack`, which tries all of this on a live switch with the firewall in force; the declarations are in
 `tests/attack/`. The attacker is a guest that may open any connection to the victim, so what does not arrive there has
 been stopped by the firewall's guards and not for want of a rule. During every attack a neighbour streams 200 packets
-a second and loses none, another of its connections stays open, and the controller's status stays as it was.
+a second and loses none, another of its connections stays open, and the controller's status stays as it was. For each
+reason that ends something of a family the controller's log names the attacker; where it came from outside, who was to
+get it.
 
 *Counted as* is the reason whose counter grows: a [named drop](pipeline.md#reference-named-drops); *policy*, where no
 rule allows it; *reassembly*, where conntrack keeps fragments that never become whole; or *uplinks only*, where a frame
