@@ -170,6 +170,24 @@ class Traffic:
                 sock.recv(1)
         return {"seconds": time.monotonic() - began}
 
+    def opens(self, host: str, port: int, seconds: float, source_port: int) -> dict[str, Any]:
+        """Open and close connections for so long, one after the other; one that takes over a second is given up."""
+        began = time.monotonic()
+        opened = tried = 0
+        while (now := time.monotonic()) - began < seconds:
+            with socket.socket() as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.settimeout(1)
+                sock.bind(("", source_port + tried))
+                tried += 1
+                try:
+                    sock.connect((host, port))
+                    sock.recv(1)
+                except OSError:
+                    continue
+                opened += 1
+        return {"opened": opened, "tried": tried, "seconds": now - began}
+
     def bulk(self, host: str, port: int, seconds: float) -> dict[str, Any]:
         """TCP as fast as it goes, with a send buffer of 64 KiB; bytes a second that the other end has taken."""
         with socket.socket() as sock:

@@ -18,6 +18,7 @@ BOUNDS: Mapping[str, Range] = MappingProxyType(
         "connections": (1, 1_000_000),
         "new_connections": (1, 1_000_000),
         "broadcasts": (1, 100_000),
+        "fragments": (1, 100_000),
         "notices": (1, 1000),
     }
 )

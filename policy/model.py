@@ -171,13 +171,15 @@ class Limits:
     """How much one vNIC may take of what all vNICs share; the defaults are those of a policy that says nothing.
 
     ``connections`` at one time (not enforced yet: `policy.limits.NOT_ENFORCED`); ``new_connections`` a second;
-    ``broadcasts``: broadcast and multicast packets a second that it sends; ``notices``: packets a second of which the
-    controller gets a copy, to log, to reject or to learn.
+    ``broadcasts``: broadcast and multicast packets a second that it sends; ``fragments`` a second that it sends, and
+    from outside that come to it, which the switch keeps until they are whole; ``notices``: packets a second of which
+    the controller gets a copy, to log or to reject.
     """
 
     connections: int = 100_000
     new_connections: int = 1000
     broadcasts: int = 500
+    fragments: int = 50
     notices: int = 20
 
 

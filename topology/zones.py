@@ -1,6 +1,6 @@
 """Conntrack zones: each vNIC's interface has one of its own, kept in OVSDB so that it outlives the controller.
 
-The zone is in ``Interface.external_ids:portcullis-zone``, a number of 1 to 61439 (0 is everybody's default zone),
+The zone is in ``Interface.external_ids:portcullis-zone``, a number of 1 to 33332 (0 is everybody's default zone),
 unique on its switch: conntrack knows zones by their number for all bridges of a datapath. The zones from 61440 on
 belong to networks, by VLAN: they keep the connections between two vNICs of one bridge.
 """
@@ -16,14 +16,9 @@ from topology.rows import Database, InterfaceRow
 ZONE_KEY = "portcullis-zone"
 # The zone of VLAN 0's network; that of VLAN n is n further. The low 12 bits are free, so a switch can fill in the VLAN.
 FIRST_SHARED_ZONE = 0xF000
-MAX_ZONE = FIRST_SHARED_ZONE - 1
-# Of some meters there are fewer than zones (`policy.flows.meters`): vNICs whose zones leave one remainder share one.
-SLOTS = 1599
-
-
-def slot_of(zone: int) -> int:
-    """Which of these meters a zone's vNIC has, from 1 on."""
-    return (zone - 1) % SLOTS + 1
+# A vNIC's zone is also its number, and each of its meters has one of its own: Linux has 200,000 meters, enough for six
+# kinds (`policy.flows.meters`).
+MAX_ZONE = 33_332
 
 
 def parse_zone(text: str | None) -> int | None:
@@ -96,26 +91,22 @@ def assign(database: Database, ports: Iterable[VnicPort], reserved: Iterable[int
 
     A zone that any interface of the switch holds is never given, whether its port is up or not, nor one of
     ``reserved``: those that were asked for and are not in the database yet. Without free zones
-    (more than 61,439 interfaces) the ports left over get none, and so stay shut.
+    (more than 33,332 interfaces) the ports left over get none, and so stay shut.
 
     A zone that a port had which is gone may still have entries in conntrack. Two things keep the next holder from
     inheriting them: the search begins at a place that follows from the interface's UUID, so that a zone just given
-    back is met again by a chance of 1 in 61,439 only (for each port ever removed, as long as its entries live); and an
+    back is met again by a chance of 1 in 33,332 only (for each port ever removed, as long as its entries live); and an
     entry opens nothing by itself, because policy is evaluated for every packet of a connection, not only for its first.
-
-    As long as a switch has fewer than `SLOTS` vNICs, no two that come new have the same slot.
     """
     held = holders(database)
     taken = set(held.values()).union(reserved)
-    slots = set(map(slot_of, taken))
     wanted: dict[str, int] = {}
     for uuid in sorted({port.interface_uuid for port in ports} - held.keys()):
         if len(taken) >= MAX_ZONE:
             break
         zone = int.from_bytes(hashlib.sha256(uuid.encode()).digest()[:4], "big") % MAX_ZONE + 1
-        while zone in taken or (slot_of(zone) in slots and len(slots) < SLOTS):
+        while zone in taken:
             zone = zone % MAX_ZONE + 1
         taken.add(zone)
-        slots.add(slot_of(zone))
         wanted[uuid] = zone
     return wanted

@@ -22,7 +22,7 @@ DROPS: Mapping[Drop, str] = {
     Drop.FOREIGN_ND_TARGET: "neighbour discovery that claims an address which is not this vNIC's",
     Drop.DHCP_SERVER: "an answer of a DHCP server from a vNIC",
     Drop.ROUTER_ADVERTISEMENT: "a router advertisement or redirect from a vNIC",
-    Drop.INVALID: "a packet that belongs to no connection",
+    Drop.INVALID: "a packet that belongs to no connection, or one that no host sends",
     Drop.NOT_ADDRESSED_HERE: "a packet that is not addressed to this vNIC",
     Drop.CONTROL_SOURCE: "a source address that may speak only the protocols by which a host gets an address",
     Drop.NO_PASSAGE: "a packet that nothing lets pass",

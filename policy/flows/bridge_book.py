@@ -7,7 +7,7 @@ of the identities that meet in it here, and of its priority. Those whose things 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 
 from policy.flows.address_book import AddressBook
@@ -17,7 +17,7 @@ from policy.flows.flow import Flow, Key
 from policy.flows.identity import Identities
 from policy.flows.learning import asker_flow
 from policy.flows.local_vnics import LocalVnics, Numbers, places_of
-from policy.flows.meters import Meter, common_meters, slot_meters, vnic_meters
+from policy.flows.meters import Meter, common_meters, vnic_meters
 from policy.flows.outlook import Outlook
 from policy.flows.pieces import Piece, Pieces, Wanted, piece
 from policy.flows.rule_book import RuleBook
@@ -28,7 +28,6 @@ from policy.limits import limits_of
 from policy.model import Document, LimitEntry, Limits
 from topology.learned import FIRST_USE
 from topology.ports import Bridge, IsolatedPort, UplinkPort, VnicPort
-from topology.zones import slot_of
 
 Flows = Mapping[Key, Flow]
 Changes = dict[Hashable, Piece | None]
@@ -66,8 +65,6 @@ class BridgeBook:
         self._stale_blocks: set[_Block] = set()
         common = {meter.number: meter for meter in common_meters()}
         self._meters: SharedMap[int, Meter] = SharedMap[int, Meter]().with_changes(common)
-        # How many vNICs have the meters of a slot.
-        self._slots: Counter[int] = Counter()
         # What the limits of the vNICs follow from.
         self._limits: tuple[LimitEntry, ...] = ()
 
@@ -119,11 +116,9 @@ class BridgeBook:
             scope = 0 if port is None else compiled.identities.scopes.get(port.vnic.scope, 0)
             changes["vnic", zone] = None if port is None else piece(vnic_flows(port, scope, compiled.learn))
             if before is not None:
-                self._slots[slot_of(zone)] -= 1
                 del self._blocks[before.vlan, block_of(before)][zone]
                 self._stale_blocks.add((before.vlan, block_of(before)))
             if port is not None:
-                self._slots[slot_of(zone)] += 1
                 self._blocks[port.vlan, block_of(port)][zone] = port
                 self._stale_blocks.add((port.vlan, block_of(port)))
         self._take_shut(bridge, changes)
@@ -150,9 +145,6 @@ class BridgeBook:
             port = self._vnics.by_zone.get(zone)
             for meter in vnic_meters(zone, limits_of(document, port.vnic) if port is not None else Limits()):
                 changes[meter.number] = meter if port is not None else None
-        for zone in moved:
-            for meter in slot_meters(zone):
-                changes[meter.number] = meter if self._slots[slot_of(zone)] else None
         return self._meters.with_changes(changes)
 
     def _take_shut(self, bridge: Bridge, changes: Changes) -> None:

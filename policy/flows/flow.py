@@ -224,6 +224,7 @@ ARP = exact(f.ETH_TYPE, f.ARP_TYPE)
 FAMILY = {4: IPV4, 6: IPV6}
 # By the bit of the destination MAC that says "for many".
 MULTICAST, UNICAST = masked(f.ETH_DST, 1 << 40, 1 << 40), masked(f.ETH_DST, 0, 1 << 40)
+FRAGMENT = masked(f.IP_FRAG, 1, 1)
 
 
 def udp_conditions(family: int, source: int, destination: int) -> tuple[Condition, ...]:

@@ -39,7 +39,9 @@ class Packet:
     icmp_code: int = 0
     icmpv6_type: int = 0
     icmpv6_code: int = 0
+    arp_op: int = 0
     arp_spa: int = 0
+    arp_tpa: int = 0
     arp_sha: int = 0
     nd_target: int = 0
     nd_sll: int = 0

@@ -13,6 +13,7 @@ from policy.flows.cookies import Builtin, Drop, Kind, cookie
 from policy.flows.flow import (
     ARP,
     FAMILY,
+    FRAGMENT,
     IPV4,
     IPV6,
     MULTICAST,
@@ -28,7 +29,6 @@ from policy.flows.flow import (
     ct_state,
     exact,
     flow,
-    masked,
     match,
     prefix_conditions,
     udp_conditions,
@@ -65,10 +65,8 @@ LEARN_SECONDS, LEARN_LIMIT = 300, 10_000
 # IPv6 extension headers (RFC 8200; 44: a later fragment, 0 also: headers cut short): what the packet really is, the
 # switch has not seen.
 EXTENSION_HEADERS = (0, 43, 44, 51, 60)
-FRAGMENT = masked(f.IP_FRAG, 1, 1)
-# Together all IPv6 addresses from 2000:: on.
-NEIGHBOURS = tuple(IPv6Network(text) for text in ("2000::/3", "4000::/2", "8000::/1"))
-
+IPV6_MULTICAST = IPv6Network("ff00::/8")
+LINK_LOCAL = IPv6Network("fe80::/10")
 LINK_MULTICAST = IPv6Network("ff02::/16")
 
 LEARN = Learn("LEARNED", cookie(Kind.LEARNED), LEARN_SECONDS, LEARN_LIMIT)
@@ -166,6 +164,10 @@ def _guard() -> Iterator[Flow]:
 
 
 def _leave(builtins: Builtins) -> Iterator[Flow]:
+    # RFC 1122, 3.2.1.7: no host sends it. Here only, where there are few values to remember: guests' packets have one
+    # or two, those from outside as many as there are ways.
+    for test in (IPV4, IPV6):
+        yield drop("LEAVE", 330, match(test, exact(f.IP_TTL, 0)), Drop.INVALID)
     for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT):
         yield flow(
             "LEAVE", 300, match(_icmp6(kind)), (Resubmit("ND"),), cookie(Kind.BUILTIN, Builtin.NEIGHBOUR_DISCOVERY)
@@ -193,19 +195,23 @@ def _leave(builtins: Builtins) -> Iterator[Flow]:
 
 
 def _neighbour_discovery() -> Iterator[Flow]:
-    """What tells no link-layer address; the targets of advertisements and of address detection are checked next."""
+    """What may tell no link-layer address; whose targets are checked next.
+
+    A malformed option hides from the switch what comes behind it, as if nothing came. So nobody's word is taken that
+    says nothing where it has to say its own (RFC 4861, 4.3 and 4.4).
+    """
     nd = (IPV6, exact(f.IP_PROTO, ICMPV6), exact(f.ICMPV6_CODE, 0))
     solicits = (*nd, exact(f.ICMPV6_TYPE, NEIGHBOUR_SOLICITATION))
     detects = match(solicits, exact(f.IPV6_SRC, 0), exact(f.ND_SLL, 0))
     yield flow("ND", 120, detects, (Resubmit("ND_TARGET"),), PIPE)
-    # RFC 4861, 4.3: a solicitation from nobody carries no link-layer option.
+    # A solicitation from nobody carries no link-layer option.
     yield drop("ND", 110, match(solicits, exact(f.IPV6_SRC, 0)), Drop.FOREIGN_LINK_LAYER_ADDRESS)
-    # Where the options contradict each other the switch sees none of them, and target ::.
-    for prefix in NEIGHBOURS:
-        target = Condition(f.ND_TARGET, int(prefix.network_address), int(prefix.netmask))
-        yield flow("ND", 90, match(solicits, exact(f.ND_SLL, 0), target), (Resubmit("SWITCH"),), PIPE)
-    claims = match(nd, exact(f.ICMPV6_TYPE, NEIGHBOUR_ADVERTISEMENT), exact(f.ND_TLL, 0))
-    yield flow("ND", 90, claims, (Resubmit("ND_TARGET"),), PIPE)
+    # An answer to somebody who knows the address already may be without.
+    claims = (*nd, exact(f.ICMPV6_TYPE, NEIGHBOUR_ADVERTISEMENT), exact(f.ND_TLL, 0))
+    yield drop("ND", 96, match(claims, MULTICAST), Drop.FOREIGN_LINK_LAYER_ADDRESS)
+    to_many = prefix_conditions(IPV6_MULTICAST, source=False)
+    yield drop("ND", 95, match(claims, to_many), Drop.FOREIGN_LINK_LAYER_ADDRESS)
+    yield flow("ND", 90, match(claims), (Resubmit("ND_TARGET"),), PIPE)
 
 
 def _judge() -> Iterator[Flow]:
@@ -294,22 +300,27 @@ def _allowed() -> Iterator[Flow]:
 def _track(builtins: Builtins) -> Iterator[Flow]:
     """One visit to conntrack. Two vNICs of this bridge meet in the zone of their network (see `topology.zones`)."""
     leaves, arrives, away = exact(f.LEAVES, 1), exact(f.ARRIVES, 1), exact(f.LEAVES, 0)
-    visit = Track("RELATED")
-    shared = (Load(f.ZONE, FIRST_SHARED_ZONE), Move(f.VLAN, f.ZONE, 12), visit)
-    sender = (Move(f.SRC_VNIC, f.ZONE, 16), visit)
-    receiver = (Move(f.DST_VNIC, f.ZONE, 16), visit)
+    shared = (Load(f.ZONE, FIRST_SHARED_ZONE), Move(f.VLAN, f.ZONE, 12))
+    sender = (Move(f.SRC_VNIC, f.ZONE, 16),)
+    receiver = (Move(f.DST_VNIC, f.ZONE, 16),)
     # The receiver pays for what comes from outside; for a DHCP client's question to all, which no policy of its own
     # judges, the client does.
     from_outside = (Move(f.DST_VNIC, f.PAYER, 16), *receiver)
     for family in (IPV4, IPV6):
-        yield flow("TRACK", 100, match(family, leaves, arrives), shared, PIPE)
-        yield flow("TRACK", 100, match(family, leaves, exact(f.ARRIVES, 0)), sender, PIPE)
-        yield flow("TRACK", 110, match(family, away, arrives, exact(f.SRC_VNIC, 0)), from_outside, PIPE)
-        yield flow("TRACK", 100, match(family, away, arrives), receiver, PIPE)
+        ways = [
+            (100, match(family, leaves, arrives), shared),
+            (100, match(family, leaves, exact(f.ARRIVES, 0)), sender),
+            (100, match(family, away, arrives), receiver),
+            (110, match(family, away, arrives, exact(f.SRC_VNIC, 0)), from_outside),
+        ]
         if not builtins.dhcp_client:
             # What a DHCP server here answers is not judged at its side, but belongs to the connection of the request.
             served = match(family, away, arrives, exact(f.SERVES, 1), exact(f.UPLINK_IN, 0))
-            yield flow("TRACK", 120, served, shared, PIPE)
+            ways.append((120, served, shared))
+        for priority, tests, zone in ways:
+            pieces = (*zone, Resubmit("FRAGMENTS"), Track("RELATED"))
+            yield flow("TRACK", priority + 5, match(tests, FRAGMENT), pieces, PIPE)
+            yield flow("TRACK", priority, tests, (*zone, Track("RELATED")), PIPE)
 
 
 def _switch() -> Iterator[Flow]:
@@ -338,7 +349,11 @@ def _arrive(builtins: Builtins) -> Iterator[Flow]:
     yield flow("ON_LINK", 100, match(IPV6, exact(f.IP_TTL, 255)), (Resubmit("DELIVER"),), PIPE)
     if builtins.multicast_listener:
         query = match(_icmp6(LISTENER_QUERY), outside)
-        yield _builtin("ARRIVE", 310, query, "DELIVER", Builtin.MULTICAST_LISTENER)
+        yield _builtin("ARRIVE", 310, query, "ON_LINK", Builtin.MULTICAST_LISTENER)
+        # RFC 3810, 5.1.14: from a link-local address, which no router passes on, with hop limit 1.
+        on_link = match(_icmp6(LISTENER_QUERY), prefix_conditions(LINK_LOCAL, source=True), exact(f.IP_TTL, 1))
+        yield flow("ON_LINK", 120, on_link, (Resubmit("DELIVER"),), PIPE)
+        yield drop("ON_LINK", 110, match(_icmp6(LISTENER_QUERY)), Drop.ROUTED_DISCOVERY)
     # Types 130 to 137 and 143 steer the network; conntrack and policy have no say in them.
     # Nobody is told: each vNIC's own solicitations and reports come to all others as copies.
     for kind in (*range(LISTENER_QUERY, ROUTER_ADVERTISEMENT + 1), REDIRECT, LISTENER_REPORT_V2):

@@ -20,6 +20,7 @@ from policy.flows import fields as f
 from policy.flows.cookies import Builtin, Drop, Kind, cookie
 from policy.flows.flow import (
     FAMILY,
+    FRAGMENT,
     IPV4,
     IPV6,
     Action,
@@ -39,10 +40,12 @@ from policy.flows.flow import (
     prefix_conditions,
 )
 from policy.flows.telling import drop
-from policy.model import HELPERS, TCP, UDP
+from policy.model import HELPERS, ICMP, TCP, UDP
 from topology.addresses import Prefix
 
 PIPE = cookie(Kind.PIPELINE)
+# ICMP types: RFC 792.
+SOURCE_QUENCH, ICMP_REDIRECT = 4, 5
 # Where the two ends listen for what they agreed on, no service has its home: whoever makes an FTP server or client say
 # other things than it means gets no further than to the ports that programs use for a while.
 SYSTEM_PORT = 0xFC00
@@ -95,6 +98,12 @@ def related_flows() -> Iterator[Flow]:
 def _related() -> Iterator[Flow]:
     """Both are judged as a packet of the connection that conntrack tells: an ICMP error, and what a helper expected."""
     errors = cookie(Kind.BUILTIN, Builtin.RELATED_ERRORS)
+    # Nobody is turned or slowed down, not even by an end of its own connection. A fragment shows no type, and no host
+    # sends an error so long that it would have to be one (RFC 1812, 4.3.2.3).
+    icmp = (IPV4, exact(f.IP_PROTO, ICMP), RELATED)
+    for kind, reason in ((ICMP_REDIRECT, Drop.ROUTER_ADVERTISEMENT), (SOURCE_QUENCH, Drop.NO_PASSAGE)):
+        yield drop("RELATED", 140, match(icmp, exact(f.ICMP_TYPE, kind)), reason)
+    yield drop("RELATED", 135, match(icmp, FRAGMENT), Drop.INVALID)
     for version, family in FAMILY.items():
         way = _as_its_connection(version)
         for protocol, port in ((TCP, f.TCP_DST), (UDP, f.UDP_DST)):

@@ -105,7 +105,7 @@ _DECLARED: list[_Declaration] = [
     (
         "GUARD",
         "Is the source one that this vNIC owns? IPv4 and IPv6 sources, and ARP claims.",
-        (f.SRC_VNIC, f.ETH_TYPE, f.IPV4_SRC, f.IPV6_SRC, f.ARP_SPA, f.ARP_SHA),
+        (f.SRC_VNIC, f.ETH_TYPE, f.IPV4_SRC, f.IPV6_SRC, f.ARP_OP, f.ARP_SPA, f.ARP_TPA, f.ARP_SHA),
         ("LEAVE", "SWITCH", _TELL),
         (),
         "drop: a spoofed source or ARP claim, or a frame that is neither ARP nor IP",
@@ -121,18 +121,21 @@ _DECLARED: list[_Declaration] = [
     (
         "LEAVE",
         "A vNIC's own packet: built-in rules first; everything else its policy must allow.",
-        (*_CONTROL, f.CONTROL, f.SRC_VNIC, f.IPV6_DST),
+        (*_CONTROL, f.IP_TTL, f.CONTROL, f.SRC_VNIC, f.IPV6_DST),
         ("ND", "ASK", "SWITCH", "SRC_ID", "DST_ID", _TELL),
         (),
         "drop: nothing that is not IP comes here",
     ),
     (
         "ND",
-        "Neighbour discovery from a vNIC: link-layer options must tell its own MAC.",
-        (f.SRC_VNIC, f.ETH_TYPE, f.IP_PROTO, f.ICMPV6_TYPE, f.ICMPV6_CODE, f.ND_TARGET, f.ND_SLL, f.ND_TLL, f.IPV6_SRC),
+        "Neighbour discovery from a vNIC: link-layer options must tell its own MAC, and must not be left out.",
+        (
+            f.SRC_VNIC, f.ETH_DST, f.ETH_TYPE, f.IP_PROTO, f.ICMPV6_TYPE, f.ICMPV6_CODE, f.ND_SLL, f.ND_TLL, f.IPV6_SRC,
+            f.IPV6_DST,
+        ),
         ("ND_TARGET", "SWITCH", _TELL),
         (),
-        "drop: a foreign link-layer address",
+        "drop: a foreign link-layer address, or none",
     ),
     (
         "ND_TARGET",
@@ -185,8 +188,9 @@ _DECLARED: list[_Declaration] = [
     ),
     (
         "ON_LINK",
-        "Neighbour and router discovery must come from a neighbour: no router lowered its hop limit of 255.",
-        (f.ETH_TYPE, f.IP_TTL),
+        "Neighbour and router discovery must come from a neighbour: no router lowered its hop limit of 255. Listener "
+        "queries have hop limit 1 and a link-local source.",
+        (f.ETH_TYPE, f.IP_PROTO, f.ICMPV6_TYPE, f.IP_TTL, f.IPV6_SRC),
         ("DELIVER", _TELL),
         (),
         "drop: routed here from elsewhere",
@@ -203,16 +207,16 @@ _DECLARED: list[_Declaration] = [
         "TRACK",
         "Through conntrack, once. Between two vNICs of this bridge in the zone of their network, which both directions "
         "share; otherwise in the zone of the one vNIC that is here.",
-        (f.ETH_TYPE, f.LEAVES, f.ARRIVES, f.SRC_VNIC, f.SERVES, f.UPLINK_IN),
-        (),
+        (f.ETH_TYPE, f.IP_FRAG, f.LEAVES, f.ARRIVES, f.SRC_VNIC, f.SERVES, f.UPLINK_IN),
+        ("FRAGMENTS",),
         ("RELATED",),
         "drop: nobody judges it",
     ),
     (
         "RELATED",
         "Back from conntrack. An ICMP error gets the identities of the connection it belongs to, a connection that a "
-        "helper expected those of the one over which it was agreed on.",
-        (f.ETH_TYPE, f.CT_STATE, f.IP_PROTO, f.TCP_DST, f.UDP_DST),
+        "helper expected those of the one over which it was agreed on. Redirects and source quenches end here.",
+        (f.ETH_TYPE, f.CT_STATE, f.IP_PROTO, f.IP_FRAG, f.ICMP_TYPE, f.TCP_DST, f.UDP_DST),
         ("SRC_ID", "DST_ID", "ENDS", "JUDGE", _TELL),
         (),
         "to JUDGE",
@@ -364,7 +368,7 @@ _DECLARED: list[_Declaration] = [
     (
         _TELL,
         "Subroutine: a copy to the controller, as many a second as the vNIC's limit says. `why` says what it is about.",
-        (f.PAYER,),
+        (f.PAYER, f.DST_VNIC),
         (),
         (),
         "nobody is told",
@@ -396,6 +400,15 @@ _DECLARED: list[_Declaration] = [
         (),
         (),
         "nobody learns anything",
+    ),
+    (
+        "FRAGMENTS",
+        "Subroutine: conntrack keeps fragments until they are whole, in one place for all. Each counts against the "
+        "limit of the vNIC that sends it, else of the one it comes to.",
+        (f.PAYER,),
+        (),
+        (),
+        "no limit",
     ),
 ]
 

@@ -60,5 +60,7 @@ def answer_actions(in_port: int, uplink: int, vlan: int) -> tuple[Action, ...]:
 
 
 def telling_flows(vnic: int, mark: int) -> Iterator[Flow]:
-    """The copies that one vNIC pays for."""
-    yield flow("TELL", 100, match(exact(f.PAYER, vnic)), (Punt(meter_number(MeterKind.NOTICES, vnic)),), mark)
+    """The copies that one vNIC pays for: of what it sends, and of what ends on its way to it from outside."""
+    copy = (Punt(meter_number(MeterKind.NOTICES, vnic)),)
+    yield flow("TELL", 100, match(exact(f.PAYER, vnic)), copy, mark)
+    yield flow("TELL", 90, match(exact(f.PAYER, 0), exact(f.DST_VNIC, vnic)), copy, mark)

@@ -15,6 +15,7 @@ from policy.flows.flow import (
     Flow,
     Limit,
     Load,
+    Match,
     Resubmit,
     exact,
     flow,
@@ -31,6 +32,8 @@ from policy.model import ICMPV6
 from topology.addresses import Prefix, link_local_of, mac_number
 from topology.learned import Source, stated
 from topology.ports import IsolatedPort, VnicPort
+
+ARP_REQUEST = 1
 
 
 def zone_of(port: VnicPort) -> int:
@@ -73,6 +76,8 @@ def vnic_flows(port: VnicPort, scope: int, learn: frozenset[Source] = frozenset(
     )
     opens = Limit(meter_number(MeterKind.OPENS, number))
     yield flow("OPENS", 100, match(exact(f.PAYER, number)), (opens, Resubmit("COMMIT")), mark)
+    pieces = Limit(meter_number(MeterKind.FRAGMENTS, number))
+    yield flow("FRAGMENTS", 100, match(exact(f.PAYER, number)), (pieces,), mark)
     yield from telling_flows(number, mark)
     yield from role_flows(port.vnic.roles, number)
     yield asking_flow(number, learns, mark)
@@ -82,18 +87,19 @@ def vnic_flows(port: VnicPort, scope: int, learn: frozenset[Source] = frozenset(
         yield flow("ARRIVE", 100, match(receiver, prefix_conditions(prefix, source=False)), ADDRESSED, mark)
         yield from end_flows(number, prefix, mark)
         if prefix.version == 4:
-            yield flow(
-                "GUARD",
-                100,
-                match(sender, ARP, exact(f.ARP_SHA, mac), _inside(f.ARP_SPA, prefix)),
-                (Resubmit("SWITCH"),),
-                mark,
-            )
+            yield from _arp_flows(match(sender, ARP, exact(f.ARP_SHA, mac)), prefix, mark)
         else:
             for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT):
                 yield flow("ND_TARGET", 100, _nd_target(sender, kind, prefix), (Resubmit("SWITCH"),), mark)
     if learns or any(prefix.version == 6 for prefix in port.vnic.addresses):
         yield from _link_local_flows(port, sender, mac, mark)
+
+
+def _arp_flows(own: Match, prefix: Prefix, mark: int) -> Iterator[Flow]:
+    """ARP from an address of its own, or a probe for one from nobody: has anybody else got it (RFC 5227, 2.1.1)?"""
+    yield flow("GUARD", 100, match(own, _inside(f.ARP_SPA, prefix)), (Resubmit("SWITCH"),), mark)
+    probes = match(own, exact(f.ARP_OP, ARP_REQUEST), exact(f.ARP_SPA, 0), _inside(f.ARP_TPA, prefix))
+    yield flow("GUARD", 95, probes, (Resubmit("SWITCH"),), mark)
 
 
 def _link_local_flows(port: VnicPort, sender: Condition, mac: int, mark: int) -> Iterator[Flow]:

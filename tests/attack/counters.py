@@ -1,4 +1,4 @@
-"""What the switch counted, by reason: the packets of all flows that bear the reason's cookie, read from its own dump."""
+"""What the switch counted, by reason: the packets of all flows that bear the reason's cookie, from its own dump."""
 
 from __future__ import annotations
 

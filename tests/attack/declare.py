@@ -21,8 +21,6 @@ class Elsewhere(enum.Enum):
     """Conntrack keeps fragments until they are whole, and these never are: counted by the switch's reassembly."""
     UPLINK = "uplinks only"
     """It is for nobody here, so it goes where a switch sends what it does not know; no guest gets it."""
-    CABLE = "cable"
-    """The virtual cable does not take it, so that the switch never sees it: nothing to count."""
 
 
 Reason = Drop | Elsewhere
@@ -46,7 +44,7 @@ class Scene:
     """What a frame can be made of beside constants: its mark, and the connections that are open meanwhile."""
 
     mark: bytes
-    """Four bytes that occur nowhere else, four times. Whatever contains four of them is a frame of this attack."""
+    """Eight bytes, twice; the first four of the eight tell a frame of an attack from all others, wherever it is cut."""
     neighbours: Ports
     """ann's connection to ben."""
     stream: Ports
@@ -63,6 +61,10 @@ class Scene:
 Sent = Packet | bytes | Iterable["Packet | bytes"]
 Sends = Callable[[Scene], Sent]
 
+# The version of Open vSwitch on which losses are declared.
+LOSES = "3.1.0"
+# Occurs in no frame but those of attacks.
+PREFIX = b"\xa7\x7a\xc4\xed"
 EVIL, VIC, WEB, ANN, BEN, FAR, OUT = "evil", "vic", "web", "ann", "ben", "far", "out"
 GUESTS = frozenset({VIC, WEB, ANN, BEN, FAR})
 EVERYWHERE = GUESTS | {OUT}
@@ -85,7 +87,7 @@ class Attack:
 
 @dataclass(frozen=True)
 class Honest:
-    """The honest variant of a family's frames: it arrives, so the silence of the attacks is not that of a dead network."""
+    """An honest variant of a family's frames. It arrives, so the attacks' silence is not that of a dead network."""
 
     name: str
     sends: Sends
@@ -107,6 +109,18 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """Honest frames that are stopped, and known to be, on the switch `LOSES`: not all arrive at `reaches`."""
+
+    name: str
+    why: str
+    """A sentence: what stops them, and who need not fear it."""
+    sends: Sends
+    reaches: frozenset[str]
+    by: str = EVIL
+
+
+@dataclass(frozen=True)
 class Family:
     """Attacks of one kind, and what shows that the network is alive for that kind."""
 
@@ -115,8 +129,9 @@ class Family:
     attacks: tuple[Attack, ...]
     honest: tuple[Honest, ...]
     limits: tuple[Limit, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
 
 def mark_of(*names: str) -> bytes:
-    """The four bytes that stand for a frame of this name."""
-    return hashlib.blake2b("\0".join(names).encode(), digest_size=4).digest()
+    """The eight bytes that stand for a frame of this name."""
+    return PREFIX + hashlib.blake2b("\0".join(names).encode(), digest_size=4).digest()

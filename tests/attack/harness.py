@@ -6,11 +6,13 @@ brought has arrived everywhere when the control frame has.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from scapy.layers.inet import UDP
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet
 
@@ -22,10 +24,12 @@ from tests.attack.declare import (
     EVERYWHERE,
     EVIL,
     FAR,
+    PREFIX,
     Attack,
     Elsewhere,
     Honest,
     Limit,
+    Loss,
     Ports,
     Scene,
     Sent,
@@ -33,11 +37,15 @@ from tests.attack.declare import (
     reason_label,
 )
 from tests.attack.place import Host, Place
+from tests.attack.results import STOPPED
+from tests.attack.told import tells
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 HOSTS: dict[str, Host] = {host.name: host for host in (*where.VNICS, where.OUT)}
 SIGHT = EVERYWHERE | {EVIL}
-_CONTROL = mark_of("control") * 4
+_CONTROL = b"CONTROL." * 2
+# A drop is told once a second for each vNIC and reason, of at most 20 copies a second.
+TOLD_EVERY, TOLD_WITHIN = 1.1, 10.0
 
 
 def built(sent: Sent) -> list[bytes]:
@@ -61,7 +69,7 @@ class Outcome:
     @property
     def expected(self) -> int:
         """What the reason has to have counted."""
-        if self.attack.reason in (Elsewhere.UPLINK, Elsewhere.CABLE):
+        if self.attack.reason is Elsewhere.UPLINK:
             return 0
         return self.sent if self.attack.counted is None else self.attack.counted
 
@@ -72,7 +80,7 @@ class Outcome:
             return f"arrives at {', '.join(sorted(self.arrived))}"
         if self.counted < self.expected:
             return "stopped, not counted"
-        return "stopped" if not self.lost else "stopped, neighbours disturbed"
+        return STOPPED if not self.lost else "stopped, neighbours disturbed"
 
     def check(self) -> None:
         """Raise, with what is wrong, if the attack came to anything."""
@@ -92,29 +100,65 @@ class Battle:
         self.place = place
         self.stream = streaming
         self._watch = watch
+        self._marked = {name: Sniffer(place.guests[name], contains=PREFIX) for name in SIGHT}
         self._controls = dict.fromkeys(watch, 0)
         self._ports = self._read_ports()
         self.quiet = self.status()
+        # How far the log was when a family's attacks began, in the order of families.
+        self._began: dict[str, int] = {}
 
     def carry_out(self, family: str, attack: Attack) -> Outcome:
         """Send an attack's frames, and see what becomes of them and of the others."""
         frames = built(attack.sends(self._scene(family, attack.name)))
         before, lost = self._count(attack), self.stream.lost
-        with self._marked(mark_of(family, attack.name)) as sniffers:
-            self._send(attack.by, frames)
-            self.control(attack.by)
-            seen = {name: found for name in attack.spares - {attack.by} if (found := sniffers[name].frames)}
-        outcome = Outcome(attack, len(frames), seen, 0, 0)
-        found = counted(self.place.ovs, self.place.bridge, attack.reason, before + outcome.expected) if outcome.expected else 0
-        return Outcome(attack, len(frames), seen, found - before if outcome.expected else 0, self.stream.lost - lost)
+        self._began.setdefault(family, len(self.place.log.lines()))
+        self._send(attack.by, frames)
+        self.control(attack.by)
+        arrived = self._arrived()
+        seen = {name: arrived[name] for name in attack.spares - {attack.by} if name in arrived}
+        outcome = Outcome(attack, len(frames), seen, 0, self.stream.lost - lost)
+        if seen or not outcome.expected:
+            return outcome
+        found = counted(self.place.ovs, self.place.bridge, attack.reason, before + outcome.expected)
+        return replace(outcome, counted=found - before)
 
     def arrives(self, family: str, honest: Honest | Limit) -> None:
         """Send frames of which each must arrive where it is said to."""
         frames = built(honest.sends(self._scene(family, honest.name)))
-        with self._marked(mark_of(family, honest.name)) as sniffers:
-            self._send(honest.by, frames)
-            for name in honest.reaches:
-                sniffers[name].sees(len(frames))
+        self._send(honest.by, frames)
+        for name in honest.reaches:
+            self._marked[name].sees(len(frames))
+        self.control(honest.by)
+        self._arrived()
+
+    def loses(self, family: str, loss: Loss) -> None:
+        """Send honest frames of which not all arrive."""
+        frames = built(loss.sends(self._scene(family, loss.name)))
+        self._send(loss.by, frames)
+        self.control(loss.by)
+        arrived = self._arrived()
+        for name in loss.reaches:
+            assert len(arrived.get(name, [])) < len(frames), f"{loss.name}: all have arrived at {name}"
+
+    def told(self, family: str, attack: Attack) -> None:
+        """The log names the attacker and the reason, from when the family was tried, or as soon as it is tried again."""
+        lines = self.place.log.lines()
+        began = self._began.get(family, len(lines))
+        ended = min((place for place in self._began.values() if place > began), default=len(lines))
+        if tells(lines[began:ended], attack):
+            return
+        frames = built(attack.sends(self._scene(family, attack.name)))
+        seen = len(lines)
+        deadline = time.monotonic() + TOLD_WITHIN
+        while time.monotonic() < deadline:
+            self._send(attack.by, frames)
+            self.control(attack.by)
+            again = time.monotonic() + TOLD_EVERY
+            while time.monotonic() < again:
+                if tells(self.place.log.lines()[seen:], attack):
+                    return
+                time.sleep(0.05)
+        raise AssertionError(f"{attack.name}: nobody is told that {attack.by} did it ({reason_label(attack.reason)})")
 
     def control(self, by: str) -> None:
         """Whoever attacked says something that everybody hears: then all that was sent before has been dealt with."""
@@ -128,34 +172,46 @@ class Battle:
         assert self.place.controller.exited() is None, "the controller has ended"
         assert self.status() == self.quiet
 
+    def close(self) -> None:
+        """Stop looking."""
+        for sniffer in self._marked.values():
+            sniffer.close()
+
     def status(self) -> dict[str, Any]:
         """What the controller says, without what may change by itself: counters."""
         status = self.place.controller.status()
         vnics = [{key: vnic.get(key) for key in ("port", "state", "reason", "mac", "zone")} for vnic in status["vnics"]]
-        bridges = [{key: bridge[key] for key in ("state", "in_force", "error", "refusals")} for bridge in status["bridges"]]
+        bridges = [
+            {key: bridge[key] for key in ("state", "in_force", "error", "refusals")} for bridge in status["bridges"]
+        ]
         return {"enforced": status["enforced"], "policy": status["policy"], "vnics": vnics, "bridges": bridges}
 
     def _count(self, attack: Attack) -> int:
-        if attack.reason in (Elsewhere.UPLINK, Elsewhere.CABLE):
+        if attack.reason is Elsewhere.UPLINK:
             return 0
         return count(self.place.ovs, self.place.bridge, attack.reason)
 
     def _scene(self, *names: str) -> Scene:
         own = Ports(self.place.own.port, where.port_of(where.HTTPS))
         neighbours = Ports(self.place.neighbours.port, where.port_of(where.TALK))
-        return Scene(mark_of(*names) * 4, neighbours, self._ports, own)
+        return Scene(mark_of(*names) * 2, neighbours, self._ports, own)
 
     def _read_ports(self) -> Ports:
         """The stream's ports, as one of its packets tells them."""
         service = where.port_of(where.STREAM)
         with sniff(self.place.guests["ben"], {"protocol": 17, "dport": service}) as sniffer:
             sniffer.sees()
-            return Ports(Ether(sniffer.frames[0]).sport, service)
+            return Ports(Ether(sniffer.frames[0])[UDP].sport, service)
 
-    @contextmanager
-    def _marked(self, mark: bytes) -> Iterator[dict[str, Sniffer]]:
-        with ExitStack() as stack:
-            yield {name: stack.enter_context(sniff(self._guest(name), contains=mark)) for name in SIGHT}
+    def _arrived(self) -> dict[str, list[bytes]]:
+        """The marked frames that have arrived since last asked, by place."""
+        found = {}
+        for name, sniffer in self._marked.items():
+            if frames := sniffer.frames:
+                found[name] = frames
+                sniffer.close()
+                self._marked[name] = Sniffer(self._guest(name), contains=PREFIX)
+        return found
 
     def _send(self, by: str, frames: Iterable[bytes]) -> None:
         for frame in frames:
@@ -182,4 +238,6 @@ def battle(lab: Lab) -> Iterator[Battle]:
     with ExitStack() as stack:
         streaming = stack.enter_context(place.streaming())
         watch = {name: stack.enter_context(sniff(place.guests[name], contains=_CONTROL)) for name in SIGHT}
-        yield Battle(place, streaming, watch)
+        battle = Battle(place, streaming, watch)
+        stack.callback(battle.close)
+        yield battle

@@ -15,6 +15,7 @@ from mininet_scenarios.guest import Service
 from mininet_scenarios.lab import Controller, Lab, LiveGuest, Ovs
 from mininet_scenarios.words import Link, Stream, connect, stream
 from tests.attack import declare
+from tests.attack.told import Log
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class Host:
 
 def _host(name: str, number: int, tag: int | None = None) -> Host:
     net = tag or 0
-    return Host(name, f"52:54:00:{net:02x}:0a:{number:02x}", f"10.{net}.0.{number}", f"2001:db8:{net:x}::{number:x}", tag)
+    return Host(
+        name, f"52:54:00:{net:02x}:0a:{number:02x}", f"10.{net}.0.{number}", f"2001:db8:{net:x}::{number:x}", tag
+    )
 
 
 EVIL = _host(declare.EVIL, 66)
@@ -51,9 +54,12 @@ VNICS = (EVIL, VIC, WEB, ANN, BEN, FAR)
 # Its own word for the service, so that a change here is one of the attacks' too.
 HTTPS, TALK, STREAM = "tcp/443", "tcp/5000", "udp/5001"
 
-POLICY = "version: 1\nvms:\n" + "".join(
-    f'  {host.name}: {{labels: {{name: {host.name}}}, addresses: [{host.ip4}, "{host.ip6}"]}}\n' for host in VNICS
-) + f"""\
+POLICY = (
+    "version: 1\nvms:\n"
+    + "".join(
+        f'  {host.name}: {{labels: {{name: {host.name}}}, addresses: [{host.ip4}, "{host.ip6}"]}}\n' for host in VNICS
+    )
+    + f"""\
 groups:
 {"".join(f'  {host.name}: {{match: "name == {host.name}"}}' + chr(10) for host in VNICS)}\
 policies:
@@ -64,6 +70,7 @@ policies:
       - {{name: https, allow: {HTTPS}, to: web}}
       - {{name: neighbours, allow: [{TALK}, {STREAM}, icmp/echo], from: ann, to: ben}}
 """
+)
 
 
 def port_of(service: str) -> int:
@@ -76,14 +83,14 @@ class Place:
 
     def __init__(self, lab: Lab) -> None:
         self.ovs: Ovs = lab.ovs()
-        self.controller: Controller = lab.controller(POLICY, self.ovs)
+        log = self.ovs.run_dir / "decisions.log"
+        self.log = Log(log)
+        self.controller: Controller = lab.controller(POLICY, self.ovs, options=["--portcullis-log", f"file:{log}"])
         self.bridge = self.ovs.add_bridge("br0", controller=self.controller.target)
         self.guests: dict[str, LiveGuest] = {}
         for host in VNICS:
             addresses = [f"{host.ip4}/24", f"{host.ip6}/64"]
-            self.guests[host.name] = lab.guest(
-                self.ovs, self.bridge, host.name, addresses, mac=host.mac, tag=host.tag
-            )
+            self.guests[host.name] = lab.guest(self.ovs, self.bridge, host.name, addresses, mac=host.mac, tag=host.tag)
         addresses = [f"{OUT.ip4}/24", f"{OUT.ip6}/64"]
         self.guests[OUT.name] = lab.outside(self.ovs, self.bridge, OUT.name, addresses, mac=OUT.mac)
         self.controller.start()

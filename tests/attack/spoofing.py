@@ -17,13 +17,21 @@ def _mac(name: str, mac: str, wants: str) -> Attack:
 
 
 def _ip4(name: str, address: str, wants: str, why: Drop = Drop.SPOOFED_SOURCE) -> Attack:
-    return Attack(name, wants, why, lambda s: [ether() / ip4(src=address) / udp() / s.mark,
-                                               ether() / ip4(src=address) / tcp() / s.mark])  # fmt: skip
+    return Attack(
+        name,
+        wants,
+        why,
+        lambda s: [ether() / ip4(src=address) / udp() / s.mark, ether() / ip4(src=address) / tcp() / s.mark],
+    )
 
 
 def _ip6(name: str, address: str, wants: str, why: Drop = Drop.SPOOFED_SOURCE) -> Attack:
-    return Attack(name, wants, why, lambda s: [ether() / ip6(src=address) / udp() / s.mark,
-                                               ether() / ip6(src=address) / tcp() / s.mark])  # fmt: skip
+    return Attack(
+        name,
+        wants,
+        why,
+        lambda s: [ether() / ip6(src=address) / udp() / s.mark, ether() / ip6(src=address) / tcp() / s.mark],
+    )
 
 
 FAMILY = Family(
@@ -66,13 +74,19 @@ FAMILY = Family(
         _ip6("IPv6 multicast", "ff02::1", "Have answers go to everybody."),
         _ip6("IPv6 link-local of the victim", VICTIM.link_local, "Speak as the victim on the link."),
         _ip6("IPv6 link-local of a router", "fe80::1", "Speak as the router on the link."),
-        _ip6("own link-local, for more than discovery", EVIL.link_local, "Have an address that no rule names.",
-             Drop.CONTROL_SOURCE),
+        _ip6(
+            "own link-local, for more than discovery",
+            EVIL.link_local,
+            "Have an address that no rule names.",
+            Drop.CONTROL_SOURCE,
+        ),
         _ip6("IPv4-mapped IPv6", f"::ffff:{EVIL.ip4}", "Be taken for an IPv4 peer by a dual-stack program."),
         _ip6("IPv4-compatible IPv6", f"::{VICTIM.ip4}", "Be taken for an IPv4 peer by a tunnel."),
         _ip6("6to4", f"2002:a00:{10:x}::1", "Be taken for an IPv4 peer by a relay (RFC 3964)."),
         _ip6("site-local IPv6", "fec0::66", "Use a prefix that no rule thinks of."),
-        _ip6("a temporary address of its own making", "2001:db8::5054:ff:fe00:a42", "Escape rules that name its address."),
+        _ip6(
+            "a temporary address of its own making", "2001:db8::5054:ff:fe00:a42", "Escape rules that name its address."
+        ),
         Attack(
             "IPv6 land to itself",
             "Send the victim a packet whose source and destination are the same address.",

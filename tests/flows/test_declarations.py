@@ -27,13 +27,14 @@ from policy.flows.flow import (
     masked,
     match,
 )
+from policy.flows.meters import HIGHEST_METER, MeterKind, meter_number, meter_text
 from policy.flows.tables import BY_NUMBER, TABLES, tier_table
 from policy.model import Side, Tier
 from tests.flows.strategies import documents, labels
 from tests.flows.worlds import World
+from topology.zones import MAX_ZONE
 
 MARK = cookie(Kind.PIPELINE)
-
 
 # --- registers
 
@@ -211,3 +212,10 @@ def test_numbers_are_distinct_and_do_not_depend_on_others(names, another):
 def test_numbers_are_salted_where_digests_collide():
     taken = digest("web")
     assert numbers(["web"], reserved=[taken])["web"] == digest("web", 1)
+
+
+def test_the_meters_of_all_vnics_are_others_and_linux_has_them():
+    numbers = {meter_number(kind, vnic) for kind in MeterKind for vnic in (1, 2, MAX_ZONE - 1, MAX_ZONE)}
+    assert len(numbers) == 4 * len(MeterKind)
+    assert max(numbers) == HIGHEST_METER < 200_000
+    assert {meter_text(number).split(":")[0] for number in numbers} == {kind.label for kind in MeterKind}

@@ -12,7 +12,7 @@ from policy.flows.compile import prepare
 from policy.flows.cookies import Builtin, Drop, Kind, cookie
 from policy.flows.flow import Limit, Punt
 from policy.flows.learning import asker_mac, is_about_claims, is_about_leases, is_about_objections
-from policy.flows.meters import HIGHEST_METER, MeterKind, common_meters, meter_number, meter_text, slot_meters
+from policy.flows.meters import MeterKind, meter_number
 from policy.flows.packet import Packet
 from policy.flows.packet_in import Copy
 from policy.flows.pieces import unmetered
@@ -21,7 +21,6 @@ from policy.model import ICMPV6, UDP, Builtins, Side
 from tests.flows.worlds import bridge, document, uplink, vnic, vnic_port
 from topology.inventory import DHCP_SERVER
 from topology.learned import FIRST_USE, LEASES
-from topology.zones import FIRST_SHARED_ZONE, MAX_ZONE, SLOTS, slot_of
 
 # By OpenFlow port: one that has learned nothing yet, one that has, one whose address is stated, one that serves.
 NEW, OLD, STATED, SERVER, OUT = 11, 12, 13, 14, 1
@@ -240,30 +239,6 @@ def test_a_copy_is_about_addresses_by_its_reason_alone():
 
 # --- meters
 
-
-def test_every_vnic_has_meters_that_a_kernel_datapath_can_have():
-    numbers = {meter_number(kind, zone) for kind in MeterKind for zone in (1, SLOTS, SLOTS + 1, MAX_ZONE)}
-    assert max(numbers) <= HIGHEST_METER <= 199_999
-    assert meter_number(MeterKind.NOTICES, MAX_ZONE) < meter_number(MeterKind.LEARNS, 1)
-    every = [meter_number(kind, zone) for kind in (MeterKind.LEARNS, MeterKind.ANSWERS) for zone in range(SLOTS + 1)]
-    assert len(set(every)) == len(every) and 0 not in every
-    assert meter_text(meter_number(MeterKind.ANSWERS, 101)) == "answers:101"
-    assert meter_text(meter_number(MeterKind.LEARNS, SLOTS + 101)) == "learns:101"
-    assert meter_text(meter_number(MeterKind.MANY, MAX_ZONE)) == f"many:{FIRST_SHARED_ZONE - 1}"
-
-
-def test_a_meter_that_two_vnics_share_stays_until_both_are_gone():
-    shared = (vnic_port(21, 0, vnic("one", 5, []), 7), vnic_port(22, 0, vnic("two", 6, []), 7 + SLOTS))
-    assert slot_of(7) == slot_of(7 + SLOTS)
-    book = BridgeBook()
-    numbers = {meter.number for meter in slot_meters(7)}
-    for ports, there in ((shared, True), (shared[1:], True), ((), False), (shared[:1], True)):
-        compiled = prepare(document(), [port.vnic for port in shared], learn=LEASES)
-        found = book.wanted(compiled, bridge("br0", ports), {})
-        assert (numbers <= found.meters.keys()) is there
-        assert {meter.number for meter in common_meters()} <= found.meters.keys()
-        named = {action.meter for flow in found for action in flow.actions if isinstance(action, Limit | Punt)}
-        assert named <= found.meters.keys()
 
 
 def test_what_learning_needs_is_nothing_to_a_bridge_whose_addresses_are_all_stated():

@@ -70,12 +70,15 @@ COVERED: dict[str, Callable[[], Ether]] = {
     "forged IPv4 sources": lambda: mine() / v4(src=host4()) / TCP(dport=80),
     "forged IPv6 sources": lambda: mine() / v6(src=host6()) / TCP(dport=80),
     "ICMP of all types": lambda: mine() / v4() / ICMP(type=chance.randrange(256), code=chance.randrange(256)),
-    "all hop limits": lambda: mine() / v6(hlim=chance.randrange(256)) / UDP(),
     "ARP for everybody": lambda: mine() / ARP(hwsrc=ME, psrc="10.0.0.1", pdst=host4()),
-    "solicitations of everybody": lambda: mine() / v6(hlim=255) / ICMPv6ND_NS(tgt=host6()),
+    "solicitations of everybody": lambda: (
+        mine() / v6(hlim=255) / ICMPv6ND_NS(tgt=host6()) / ICMPv6NDOptSrcLLAddr(lladdr=ME)
+    ),
+    "solicitations without a MAC": lambda: mine() / v6(hlim=255) / ICMPv6ND_NS(tgt=host6()),
 }  # fmt: skip
 
 GROWING: dict[str, Callable[[], Ether]] = {
+    "all hop limits": lambda: mine() / v6(hlim=chance.randrange(256)) / UDP(),
     "forged source MACs": lambda: mine(source=nic()) / v4() / UDP(),
     "unknown destination MACs": lambda: mine(nic()) / v4() / UDP(dport=53),
     "forged ARP claims": lambda: mine() / ARP(hwsrc=ME, psrc=host4()),
@@ -86,6 +89,9 @@ GROWING: dict[str, Callable[[], Ether]] = {
 }
 
 FROM_OUTSIDE: dict[str, Callable[[], Ether]] = {
+    "all hop limits": lambda: (
+        Ether(src=OUT, dst=ME) / Dot1Q(vlan=10) / v6(src=host6(), dst="2001:db8::1", hlim=chance.randrange(256)) / UDP()
+    ),
     "all of IPv4": lambda: (
         Ether(src=OUT, dst=ME) / Dot1Q(vlan=10) / v4(src=host4(), dst="10.0.0.1") / TCP(dport=port())
     ),

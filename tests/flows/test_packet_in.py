@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import ICMPv6ND_NS, IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from policy.flows.cookies import Drop, Kind, cookie
@@ -94,6 +95,15 @@ def test_what_no_rule_decides_and_what_is_forged(real):
     assert told(real, claim).cookie == cookie(Kind.DROP, Drop.SPOOFED_SOURCE)
     stranger = told(real, syn(443, src="52:54:00:00:00:77"))
     assert (stranger.cookie, stranger.in_port) == (cookie(Kind.DROP, Drop.UNKNOWN_PORT_OR_MAC), 11)
+
+
+def test_what_ends_on_its_way_from_outside_names_who_was_to_get_it(real):
+    head = Ether(src=OUT, dst=ME) / Dot1Q(vlan=10)
+    astray = told(real, head / IP(src="10.9.9.9", dst="10.0.0.2") / TCP(), into=OUTSIDE)
+    assert (astray.cookie, astray.src_vnic) == (cookie(Kind.DROP, Drop.NOT_ADDRESSED_HERE), 0)
+    assert astray.dst_vnic == 111
+    routed = told(real, head / IPv6(src="2001:db8:9::1", dst="2001:db8::1", hlim=9) / ICMPv6ND_NS(), into=OUTSIDE)
+    assert (routed.cookie, routed.dst_vnic) == (cookie(Kind.DROP, Drop.ROUTED_DISCOVERY), 111)
 
 
 def test_a_long_packet_comes_whole(real):

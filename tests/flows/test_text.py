@@ -32,6 +32,7 @@ from policy.flows.flow import (
     flow,
     masked,
 )
+from policy.flows.meters import MeterKind, meter_number
 from policy.flows.plumbing import LEARN
 from policy.flows.text import action_text, actions_text, condition_text, flow_text, flows_text, match_text
 from tests.flows.strategies import documents, labels
@@ -60,7 +61,7 @@ CONDITIONS = {
 ACTIONS = {
     "arrives:=1": Load(f.ARRIVES, 1),
     "limit(opens:7)": Limit(7),
-    "tell(notices:7)": Punt(2 << 16 | 7),
+    "tell(notices:7)": Punt(meter_number(MeterKind.NOTICES, 7)),
     "vlan:=10": Load(f.VLAN, 10),
     "from_id:=src_id": Move(f.SRC_ID, f.FROM_ID, 32),
     "vlan_vid:=vlan[12]": Move(f.VLAN, f.VLAN_VID, 12),

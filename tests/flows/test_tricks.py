@@ -14,6 +14,7 @@ from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
 from scapy.layers.inet6 import (
     ICMPv6EchoRequest,
+    ICMPv6MLQuery,
     ICMPv6MLReport2,
     ICMPv6ND_NA,
     ICMPv6ND_NS,
@@ -23,6 +24,7 @@ from scapy.layers.inet6 import (
     ICMPv6NDOptSrcLLAddr,
     IPv6,
     IPv6ExtHdrHopByHop,
+    RouterAlert,
 )
 from scapy.layers.l2 import ARP, LLC, SNAP, Dot1Q, Dot3, Ether
 from scapy.packet import Raw
@@ -86,6 +88,8 @@ STOPPED = {
     "two VLAN tags": ether() / Dot1Q(vlan=10) / Dot1Q(vlan=30) / v4() / UDP56,
     "ARP claim of a foreign address": ether(dst=ALL) / ARP(op=2, hwsrc=ME, psrc=PEER4, pdst="10.0.0.3"),
     "ARP claim of a foreign MAC": ether(dst=ALL) / ARP(op=2, hwsrc=PEER, psrc=MY4, pdst="10.0.0.3"),
+    "ARP probe for a foreign address": ether(dst=ALL) / ARP(op=1, hwsrc=ME, psrc="0.0.0.0", pdst=PEER4),
+    "ARP answer from 0.0.0.0": ether(dst=ALL) / ARP(op=2, hwsrc=ME, psrc="0.0.0.0", pdst=MY4),
     "RARP": ether(dst=ALL, type=0x8035) / Raw(bytes(ARP(op=3))),
     "neither ARP nor IP": ether(type=0x88CC) / Raw(bytes(50)),
     "spanning tree": Dot3(src=ME, dst="01:80:c2:00:00:00") / LLC(dsap=0x42, ssap=0x42, ctrl=3) / Raw(bytes(40)),
@@ -102,6 +106,13 @@ STOPPED = {
     "advertisement with two options": ether() / v6() / ADVERTISE / FOREIGN_TARGET / FOREIGN_TARGET,
     "solicitation with a foreign MAC": ether() / v6() / SOLICIT / FOREIGN_SOURCE,
     "solicitation with two options": ether() / v6() / SOLICIT / FOREIGN_SOURCE / FOREIGN_SOURCE,
+    "solicitation without option": ether() / v6() / SOLICIT,
+    "solicitation with a long option": ether() / v6() / SOLICIT / Raw(bytes([1, 2]) + bytes(14)),
+    "advertisement to many without option": ether(dst="33:33:00:00:00:01") / v6(dst="ff02::1") / ADVERTISE,
+    "advertisement to the group in a unicast frame, without option": ether() / v6(dst="ff02::1") / ADVERTISE,
+    "advertisement to many with an option of length 0": (
+        ether(dst="33:33:00:00:00:01") / v6(dst="ff02::1") / ADVERTISE / Raw(bytes(8))
+    ),
     "detection of a foreign address": ether() / v6(src="::") / ICMPv6ND_NS(tgt="2001:db8::3"),
     "DHCP server": ether() / v4() / DHCP_OFFER,
     "DHCPv6 server": ether() / v6() / UDP(sport=547, dport=546) / b"x",
@@ -133,10 +144,11 @@ def test_without_a_policy_control_protocols_reach_the_outside_only(real, name):
 
 
 NEIGHBOURS = {
+    "ARP probe for its own address": ether() / ARP(op=1, hwsrc=ME, psrc="0.0.0.0", pdst=MY4),
     "ARP request": ether() / ARP(op=1, hwsrc=ME, psrc=MY4, pdst=PEER4),
     "solicitation": ether() / v6() / SOLICIT / ICMPv6NDOptSrcLLAddr(lladdr=ME),
-    "solicitation without option": ether() / v6() / SOLICIT,
     "advertisement": ether() / v6() / ADVERTISE / ICMPv6NDOptDstLLAddr(lladdr=ME),
+    "answer without option": ether() / v6() / ADVERTISE,
 }
 
 
@@ -153,6 +165,27 @@ def test_discovery_comes_from_the_link_only(real, packet):
 
     assert came_out(real, NOTHING, outside(255), into=OUTSIDE) == {("left", 12)}
     assert came_out(real, EVERYTHING, outside(254), into=OUTSIDE) == set()
+
+
+def test_listener_queries_come_from_the_link_only(real):
+    def outside(source: str = "fe80::99", hops: int = 1) -> Ether:
+        head = Ether(src=OUT, dst="33:33:00:00:00:01") / Dot1Q(vlan=10) / IPv6(src=source, dst="ff02::1", hlim=hops)
+        return head / IPv6ExtHdrHopByHop(options=[RouterAlert()]) / ICMPv6MLQuery()
+
+    assert {("left", 11), ("left", 12)} <= came_out(real, NOTHING, outside(), into=OUTSIDE)
+    for forged in (outside(hops=9), outside(hops=255), outside("2001:db8:9::1"), outside("::")):
+        assert not came_out(real, EVERYTHING, forged, into=OUTSIDE) & (GUARDED | {("left", 11)})
+
+
+@pytest.mark.parametrize(("kind", "heard"), [(3, True), (4, False), (5, False), (11, True), (12, True)])
+def test_nobody_outside_turns_or_slows_a_connection(real, kind, heard):
+    opened = v4(dst="198.51.100.1") / UDP(sport=4000 + kind, dport=4000)
+    came_out(real, EVERYTHING, ether(dst=OUT) / opened)
+    head = Ether(src=OUT, dst=ME) / Dot1Q(vlan=10) / IP(src="198.51.100.1", dst=MY4)
+    assert (("left", 11) in real.send("left", OUTSIDE, bytes(head / ICMP(type=kind) / opened))) is heard
+    pieces = fragment(IP(src="198.51.100.1", dst=MY4, id=4000 + kind) / ICMP(type=kind) / opened / BIG, 1400)
+    frames = [bytes(Ether(src=OUT, dst=ME) / Dot1Q(vlan=10) / piece) for piece in pieces]
+    assert ("left", 11) not in real.send("left", OUTSIDE, *frames)
 
 
 def test_without_a_policy_nothing_else_passes(real):

@@ -1,4 +1,6 @@
-"""Limits of a vNIC, on packets: broadcasts and new connections of a noisy guest, and what its neighbour notices."""
+"""Limits of a vNIC, on packets: what a noisy guest may send and open, and what its neighbour notices of it."""
+
+import re
 
 import pytest
 from scapy.layers.inet import IP, UDP
@@ -14,7 +16,7 @@ vms:
   quiet: {labels: {role: quiet}, addresses: 10.0.0.12}
   target: {labels: {role: target}, addresses: 10.0.0.13}
 limits:
-  noisy: {for: {match: role == noisy}, broadcasts: 20, new_connections: 30}
+  noisy: {for: {match: role == noisy}, broadcasts: 20, new_connections: 30, fragments: 20}
 policies:
   - {name: open, rules: [{allow: any}]}
 """
@@ -65,6 +67,25 @@ def test_new_connections_beyond_the_limit_are_not_opened_and_the_neighbour_opens
         assert running.lost == 0
     assert opened.connected == 200
     assert 30 <= place.entries("10.0.0.11") < 300
+
+
+def test_fragments_beyond_the_limit_are_not_kept_and_the_neighbours_are(place):
+    def accepted() -> int:
+        """Fragments that conntrack has taken in to put them together."""
+        return sum(map(int, re.findall(r"v4 frags accepted: (\d+)", place.ovs.appctl("dpctl/ipf-get-status"))))
+
+    def sends(guest, source: str, count: int) -> int:
+        """How many of a guest's lone first fragments are taken in."""
+        before = accepted()
+        for number in range(count):
+            piece = IP(src=source, dst="10.0.0.13", id=number, flags="MF", proto=17) / bytes(1400)
+            send_frame(guest, bytes(Ether(src=guest.mac, dst=place.target.mac) / piece))
+        reaches(guest, place.target, "tcp/80")
+        return accepted() - before
+
+    # A meter holds two seconds' worth; sending takes a moment, too.
+    assert 20 <= sends(place.noisy, "10.0.0.11", 300) < 200
+    assert sends(place.quiet, "10.0.0.12", 40) == 40
 
 
 def test_a_limit_changed_in_the_policy_holds_at_once(place):

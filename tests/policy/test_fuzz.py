@@ -71,7 +71,7 @@ version networks vms groups services policies builtins tenant assertions vlan sc
 addresses trusted roles match cidrs except any_of protocol port source_port terms shared name tier order mode rules
 allow deny pass reject from to at direction log any all provider web db prod 10.0.0.0/8 10.0.0.1/8 2001:db8::/32 tcp/80
 tcp/90-80 tcp/80-90,443 icmp icmp/echo proto/6 https application emergency both in out dhcp-client arp on off audit
-vlan-3 router dhcp-server helper ftp tftp udp/69 limits for connections new_connections broadcasts notices
+vlan-3 router dhcp-server helper ftp tftp udp/69 limits for connections new_connections broadcasts fragments notices
 52:54:00:00:00:01 provider/x << ~ true 0x10 1.5 é
 """
 WORDS = [*VOCABULARY.split(), "role == web", "role in (a, b)", "role = web", "((", "'", "", "a\nb", "\x1b", "x" * 300]

@@ -42,7 +42,7 @@ def limits(*texts):
 
 def test_the_built_in_defaults():
     assert limits_of(document(""), Vnic("unknown")) == Limits()
-    assert Limits() == Limits(connections=100_000, new_connections=1000, broadcasts=500, notices=20)
+    assert Limits() == Limits(connections=100_000, new_connections=1000, broadcasts=500, fragments=50, notices=20)
 
 
 def test_the_reader_knows_every_number():

@@ -1,6 +1,5 @@
 """Conntrack zones: unique, stable, never somebody else's."""
 
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,15 +8,15 @@ from hypothesis import strategies as st
 from tests.topology.builders import database, join, vnic
 from topology.inventory import Inventory
 from topology.rows import Change, Database, InterfaceRow, apply_changes
-from topology.zones import MAX_ZONE, SLOTS, ZONE_KEY, assign, holders, parse_zone, slot_of
+from topology.zones import MAX_ZONE, ZONE_KEY, assign, holders, parse_zone
 
 
-@pytest.mark.parametrize(("text", "zone"), [("1", 1), ("61439", 61439), ("4711", 4711)])
+@pytest.mark.parametrize(("text", "zone"), [("1", 1), ("33332", 33332), ("4711", 4711)])
 def test_zones_that_can_be_read(text, zone):
     assert parse_zone(text) == zone
 
 
-@pytest.mark.parametrize("text", [None, "", "0", "61440", "-1", "01", "1 ", "+1", "٣", "1e3", "x", "9" * 5000])
+@pytest.mark.parametrize("text", [None, "", "0", "33333", "61440", "-1", "01", "1 ", "+1", "٣", "1e3", "x", "9" * 5000])
 def test_zones_that_cannot(text):
     assert parse_zone(text) is None
 
@@ -105,27 +104,6 @@ def test_a_zone_given_back_is_not_the_next_one_given():
         seen.update(assign(rows, ports).values())
     assert len(seen) == 50
 
-
-def test_no_two_new_ports_share_a_slot_as_long_as_there_are_slots():
-    """Of these meters each has its own then; without that, some of so many would meet by chance."""
-    rows, ports = switch(dict.fromkeys((f"tap{number}" for number in range(400)), None))
-    zones = assign(rows, ports)
-    assert len({slot_of(zone) for zone in zones.values()}) == 400
-    rows = written(rows, zones)
-    more, new = switch({f"new{number}": None for number in range(100)})
-    both = replace(rows, interfaces={**rows.interfaces, **more.interfaces})
-    added = assign(both, new)
-    assert len({slot_of(zone) for zone in [*zones.values(), *added.values()]}) == 500
-
-
-def test_with_more_ports_than_slots_each_has_a_zone_all_the_same():
-    interfaces = {
-        f"i{number}": InterfaceRow(f"i{number}", f"i{number}", external_ids={ZONE_KEY: str(number)})
-        for number in range(1, SLOTS + 1)
-    }
-    ports = switch({"a": None, "b": None})[1]
-    zones = assign(Database("unix:a", interfaces=interfaces), ports)
-    assert len(set(zones.values())) == 2 and min(zones.values()) > SLOTS
 
 
 def test_a_switch_full_of_zones_gives_none():
