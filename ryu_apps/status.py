@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from policy.flows.cookies import LAYOUT
 from ryu_apps.engine import REFUSED, Engine
 from ryu_apps.session import Session, State
 from topology.ports import Bridge, Finding, IsolatedPort, Topology, UplinkPort, VnicPort
@@ -169,6 +170,9 @@ def _bridge(engine: Engine, bridge: Bridge) -> Status:
         "in_force": session.in_force if session else None,
         "error": session.error if session else None,
         "flows": session.count() if session else None,
+        "layout": LAYOUT,
+        "slot": session.slot if session else None,
+        "old_slots": sorted(session.remains.slots) if session else [],
         "flow_mods": session.flow_mods if session else 0,
         "bundles": session.bundles if session else 0,
         "refusals": session.refusals if session else 0,

@@ -74,6 +74,9 @@ class Controller:
         self.listen = listen
         self.namespace = namespace
         self.options = list(options)
+        # Where its program is, and what more its process is told.
+        self.root = ROOT
+        self.environment: dict[str, str] = {}
         self._settle = settle
         self.openflow_port = free_port()
         self.rest_port = free_port()
@@ -104,8 +107,8 @@ class Controller:
         """How it is started."""
         return [
             str(Path(sys.executable).with_name("ryu-manager")),
-            *("--user-flags", str(ROOT / "ryu_apps/settings.py")),
-            str(ROOT / "ryu_apps/portcullis.py"),
+            *("--user-flags", str(self.root / "ryu_apps/settings.py")),
+            str(self.root / "ryu_apps/portcullis.py"),
             *("--portcullis-policy", str(self.policy)),
             *(word for database in self.databases for word in ("--portcullis-ovsdb", database)),
             *("--ofp-listen-host", self.listen),
@@ -127,8 +130,8 @@ class Controller:
             stdin=subprocess.DEVNULL,
             stdout=self._log_file,
             stderr=subprocess.STDOUT,
-            cwd=ROOT,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            cwd=self.root,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"} | self.environment,
         )
 
     def kill9(self) -> None:

@@ -14,9 +14,12 @@ from ryu_apps.facts import Answer, Punted
 from ryu_apps.switches.line import Line
 
 
-def answer(line: Line, effect: Answer) -> None:
-    """Send a frame back to where a packet came from: to a vNIC as it is, to an uplink as that port demands."""
-    actions = encode_actions(answer_actions(effect.in_port, effect.uplink, effect.vlan))
+def answer(line: Line, effect: Answer, slot: int) -> None:
+    """Send a frame back to where a packet came from: to a vNIC as it is, to an uplink as that port demands.
+
+    ``slot`` is that of the tables in force.
+    """
+    actions = encode_actions(answer_actions(effect.in_port, effect.uplink, effect.vlan), slot)
     head = struct.pack("!IIH6x", openflow.NO_BUFFER, ofp.OFPP_CONTROLLER, len(actions))
     body = head + actions + effect.frame
     header = struct.pack("!BBHI", openflow.VERSION, ofp.OFPT_PACKET_OUT, 8 + len(body), line.xid())

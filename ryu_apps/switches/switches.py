@@ -135,10 +135,10 @@ class Switches:
         if connection := self._find(effect.dpid, effect.session):
             connection.bundles.send(effect)
 
-    def answer(self, effect: Answer) -> None:
-        """Send a frame back to where a packet came from."""
+    def answer(self, effect: Answer, slot: int) -> None:
+        """Send a frame back to where a packet came from; ``slot`` is that of the bridge's tables in force."""
         if connection := self._find(effect.dpid, effect.session):
-            packets.answer(connection.line, effect)
+            packets.answer(connection.line, effect, slot)
 
     def disconnect(self, dpid: int, session: int) -> None:
         """Close a connection; `down` follows."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from policy.flows.cookies import LAYOUT
 from ryu_apps.engine import Engine, EngineSettings
 from ryu_apps.facts import GraceOver
 from ryu_apps.status import status_of
@@ -81,6 +82,9 @@ def test_everything_is_enforced():
         "bundles": 0,
         "refusals": 0,
         "foreign_removed": 0,
+        "layout": LAYOUT,
+        "slot": 0,
+        "old_slots": [],
         "drift": 0,
         "watched": True,
         "master": True,

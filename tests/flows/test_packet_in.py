@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
-from policy.flows.cookies import Drop, Kind, cookie
+from policy.flows.cookies import LAYOUT, Drop, Kind, cookie
 from policy.flows.openflow import WireError
 from policy.flows.packet_in import PACKET_IN, Copy, decode_packet_in
 from policy.flows.telling import answer_actions
@@ -94,6 +94,18 @@ def test_what_no_rule_decides_and_what_is_forged(real):
     assert told(real, claim).cookie == cookie(Kind.DROP, Drop.SPOOFED_SOURCE)
     stranger = told(real, syn(443, src="52:54:00:00:00:77"))
     assert (stranger.cookie, stranger.in_port) == (cookie(Kind.DROP, Drop.UNKNOWN_PORT_OR_MAC), 11)
+
+
+def test_a_copy_that_a_flow_of_another_layout_made_is_not_read(real):
+    """While it is replaced: its registers would be misunderstood."""
+    real.forget()
+    real.send("left", 11, bytes(syn(22)))
+    message = bytearray(real.switches["left"].packet_in())
+    assert decode_packet_in(bytes(message)).src_vnic == 111
+    assert message[18] == LAYOUT
+    message[18] += 1
+    with pytest.raises(WireError, match="another layout"):
+        decode_packet_in(bytes(message))
 
 
 def test_a_long_packet_comes_whole(real):
