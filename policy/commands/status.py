@@ -120,7 +120,7 @@ def _tables(page: Json) -> Iterable[Table]:
             (
                 text(row, "name"),
                 text(row, "host"),
-                text(row, "state"),
+                _bridge_state(row),
                 text(row, "wanted"),
                 _in_force(row),
                 text(row, "flows"),
@@ -153,6 +153,12 @@ def _tables(page: Json) -> Iterable[Table]:
     yield _table(
         "Findings", ("where", "what"), ((text(row, "where"), text(row, "message")) for row in rows(page, "findings"))
     )
+
+
+def _bridge_state(bridge: Json) -> str:
+    """What it is doing; and after an upgrade, that the tables of the old version are still there."""
+    old = bridge.get("old_slots")
+    return text(bridge, "state") + ("; the old version's tables are removed in a moment" if old else "")
 
 
 def _in_force(bridge: Json) -> Text:

@@ -6,7 +6,10 @@ The other version is today's, made over by `other_layout/sitecustomize.py`; it r
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,8 +17,10 @@ import pytest
 from mininet_scenarios.guest import Guest
 from mininet_scenarios.lab import Lab
 from mininet_scenarios.tries import attempt, came_through, paths, serve
-from mininet_scenarios.words import blocked, connect, reaches, still_open, stream
-from policy.flows.cookies import LAYOUT
+from mininet_scenarios.words import blocked, connect, reaches, rejected, still_open, stream
+from policy.flows.cookies import LAYOUT, Kind, cookie
+from policy.flows.slots import SLOTS, on_wire
+from policy.flows.tables import TABLES
 from ryu_apps.generations import RETIRE_AFTER
 from tests.live.shop import Shop
 from tests.live.versions import FILES, RATE, SHARED, bridge, layouts, nothing_of, old_goes
@@ -95,6 +100,59 @@ def test_packets_that_began_in_the_old_generation_end_there(shop):
         old_goes(shop)
         for each in (there, inwards):
             assert each.finish().lost == 0, f"{each}: {each.counts()}"
+
+
+def test_whatever_names_tables_follows_into_another_slot(shop):
+    """Answers to what is rejected, the log, counters, learned MACs, prefixes, drift, and what people read."""
+    log = shop.lab.directory / "log.jsonl"
+    shop.controller.options += ["--portcullis-log", f"file:{log}"]
+    shop.controller.kill9()
+    run_todays(shop)
+    old_goes(shop)
+    assert bridge(shop)["slot"] == 1
+    reaches(shop.client, shop.web, "tcp/443")
+    # By an uplink, and by a vNIC.
+    rejected(shop.client, shop.web, "tcp/25", over=4)
+    rejected(shop.app, shop.web, "tcp/26", over=4)
+    wait_for(lambda: log.exists() and log.read_text().count('"rule":"closed"') == 2)
+    counted = {rule["name"]: rule["packets"] for rule in shop.controller.get("/counters")["rules"]}
+    assert counted["shop/clients"] and counted["shop/closed"]
+    learned = shop.ovs.ofctl("dump-flows", shop.bridge, f"table={on_wire(TABLES['LEARNED'], 1)}")
+    assert f"cookie={cookie(Kind.LEARNED):#x}" in learned
+    prefixes = shop.ovs.vsctl("get", "bridge", shop.bridge, "flow_tables")
+    assert all(f"{on_wire(TABLES['SRC_ID'], slot)}=" in prefixes for slot in SLOTS)
+    # Somebody else's flow in our slot is found, one in another slot is nobody's business.
+    number = on_wire(TABLES["GUARD"], 1)
+    for table in (number, on_wire(TABLES["GUARD"], 2)):
+        shop.ovs.ofctl("add-flow", shop.bridge, f"table={table},priority=65000,cookie=0x1,actions=drop")
+    wait_for(lambda: bridge(shop)["drift"] == 1)
+    assert [line.partition("table=")[2][:4] for line in dumped(shop) if "cookie=0x1," in line] == ["129,"]
+    explained = explain(shop, "\n".join(line for line in dumped(shop) if "cookie=0x1," not in line))
+    assert "table=EGRESS_APPLICATION@1" in explained and "# rule shop/web-app: allow" in explained
+    ports = f"in_port={shop.ovs.ofport(shop.web.port)},dl_src={shop.web.mac},dl_dst={shop.app.mac}"
+    packet = "tcp,nw_src=10.0.0.11,nw_dst=10.0.0.12,tp_dst=8080"
+    trace = explain(shop, shop.ovs.trace(shop.bridge, f"{ports},{packet}"))
+    assert "resubmit(,GUARD@1)" in trace and "EGRESS_APPLICATION@1. " in trace
+
+
+def dumped(shop: Shop) -> list[str]:
+    return shop.ovs.ofctl("dump-flows", shop.bridge, "--no-names").splitlines()
+
+
+def explain(shop: Shop, lines: str) -> str:
+    """`portcullis explain --flow -`: all is explained."""
+    program = Path(sys.executable).with_name("portcullis")
+    command = [program, "explain", shop.controller.policy, "--flow", "-", "--url", "http://127.0.0.1:9"]
+    done = subprocess.run(command, input=lines, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def wait_for(condition: Callable[[], object], within: float = 10.0) -> None:
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come"
+        time.sleep(0.05)  # nothing tells of it: ask again in a moment
 
 
 def first_try(a: Guest, b: Guest, service: str) -> bool:

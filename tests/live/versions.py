@@ -23,6 +23,7 @@ policies:
       - {name: clients, allow: [tcp/443, udp/6000-6099], from: any, to: web}
       - {name: web-app, allow: [tcp/8080, udp/5000-5099], from: web, to: app}
       - {name: out, allow: udp/7000-7099, from: app, to: any}
+      - {name: closed, reject: [tcp/25, tcp/26], from: any, to: web, log: true}
 """
 # Packets a second of each stream.
 RATE = 350
