@@ -148,13 +148,18 @@ class Remains:
     slots: frozenset[int] = frozenset()
     number: int = 0
     waiting: bool = False
-    due: bool = False
+    waited: bool = False
+
+    @property
+    def due(self) -> bool:
+        """True if there are some, and they may go."""
+        return self.waited and bool(self.slots)
 
     def found(self, slots: frozenset[int]) -> None:
         """These are there now."""
-        if slots - self.slots:
+        if slots - self.slots or not slots:
             self.number += 1
-            self.waiting = self.due = False
+            self.waiting = self.waited = False
         self.slots = slots
 
     def wait(self) -> int | None:
@@ -167,8 +172,8 @@ class Remains:
 
     def over(self, number: int) -> None:
         """A wait is over."""
-        self.due = self.due or (self.waiting and number == self.number)
+        self.waited = self.waited or (self.waiting and number == self.number)
 
     def gone(self) -> None:
         """The switch has emptied them."""
-        self.slots, self.waiting, self.due = frozenset(), False, False
+        self.found(frozenset())

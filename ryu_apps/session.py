@@ -195,7 +195,7 @@ class Session:
         """Bring the switch from what it holds to what is wanted, if it is free."""
         if self.state is not State.IDLE:
             return []
-        retires = self.leading and self.remains.due and bool(self.remains.slots)
+        retires = self.leading and self.remains.due
         target = wanted.meters if retires or not self.remains.slots else shared_meters(wanted.meters, self.meters)
         changes, meters = self._changes(wanted), self._meter_changes(target)
         if not changes and not self.foreign and not self.outdated and not meters and not retires:

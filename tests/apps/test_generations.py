@@ -204,6 +204,17 @@ def test_remains_go_after_one_wait():
     assert not remains.due and remains.wait() is None
 
 
+def test_no_remains_are_never_due():
+    remains = Remains()
+    remains.found(frozenset({0}))
+    number = remains.wait()
+    remains.found(frozenset())
+    remains.over(number)
+    assert not remains.due
+    remains.found(frozenset({0}))
+    assert not remains.due and remains.wait() is not None
+
+
 def test_new_remains_begin_a_new_wait():
     remains = Remains()
     remains.found(frozenset({0}))

@@ -126,6 +126,17 @@ def test_a_refused_removal_is_tried_again():
     world.check_settled()
 
 
+def test_remains_that_somebody_else_removes_are_gone():
+    """At whatever moment: also after the wait, before they are removed."""
+    world = left_by(LAYOUT - 1, refuse=lambda bundle: ("no", None) if bundle.retire else None)
+    switch = begin(world)
+    world.pass_time(RETIRE_AFTER)
+    switch.older = []
+    world.pass_time(FIRST_PAUSE)
+    assert world.status()["bridges"][0]["old_slots"] == [] and len(switch.bundles) == 1
+    world.check_settled()
+
+
 def test_a_controller_that_is_killed_in_between_leaves_it_to_the_next():
     world = left_by(LAYOUT - 1)
     switch = begin(world)
