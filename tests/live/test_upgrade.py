@@ -16,6 +16,7 @@ import pytest
 
 from mininet_scenarios.guest import Guest
 from mininet_scenarios.lab import Lab
+from mininet_scenarios.lab.lab import write_policy
 from mininet_scenarios.tries import attempt, came_through, paths, serve
 from mininet_scenarios.words import blocked, connect, reaches, rejected, still_open, stream
 from policy.flows.cookies import LAYOUT, Kind, cookie
@@ -26,7 +27,7 @@ from tests.live.shop import Shop
 from tests.live.versions import FILES, RATE, SHARED, bridge, layouts, nothing_of, old_goes
 
 HERE = Path(__file__).parent
-OTHER = str(HERE / "other_layout")
+OTHER, OTHER_LAYOUT = str(HERE / "other_layout"), 200
 
 @pytest.fixture
 def shop(lab: Lab) -> Shop:
@@ -64,7 +65,7 @@ def test_up_and_down_under_traffic(shop):
             there.runs(0.3)
             run(shop)
             old_goes(shop)
-            assert layouts(shop)[SHARED] == {LAYOUT if run is run_todays else 200}
+            assert layouts(shop)[SHARED] == {LAYOUT if run is run_todays else OTHER_LAYOUT}
             still_open(inside)
             still_open(outside)
             blocked(shop.web, shop.db, "tcp/3306")
@@ -77,7 +78,12 @@ def test_up_and_down_under_traffic(shop):
 
 def test_packets_that_began_in_the_old_generation_end_there(shop):
     """The datapath is kept from noticing the new flows, so that each packet begins its way as the old ones said, and
-    comes back from conntrack after the change. Those on new ports must then be looked up."""
+    comes back from conntrack after the change. Those to new ports must then be looked up.
+
+    The new controller is killed at once, too, so that the old generation stays for as long as this takes.
+    """
+    asked = [(shop.web, shop.app, f"udp/{port}") for port in range(5010, 5030)]
+    asked += [(shop.client, shop.web, f"udp/{port}") for port in range(6010, 6030)]
     with (
         nothing_of(shop.client, shop.app, "udp/5000"),
         stream(shop.web, shop.app, "udp/5000", rate=RATE, over=4) as there,
@@ -88,18 +94,47 @@ def test_packets_that_began_in_the_old_generation_end_there(shop):
         shop.controller.environment.clear()
         shop.controller.start()
         shop.controller.wait_enforced(settle=False)
-        assert bridge(shop)["old_slots"], "the old generation is gone"
-        for port in range(5010, 5030):
-            assert first_try(shop.web, shop.app, f"udp/{port}"), f"port {port}: lost"
-        for port in range(6010, 6030):
-            assert first_try(shop.client, shop.web, f"udp/{port}"), f"port {port}: lost"
+        shop.controller.kill9()
+        assert layouts(shop) == {SHARED: {LAYOUT}, 0: {OTHER_LAYOUT}, 1: {LAYOUT}}
+        lost = [f"{a.name} to {b.name}, {service}" for a, b, service in asked if not first_try(a, b, service)]
+        assert not lost
         for port in (4999, 5100, 6000):
             blocked(shop.web, shop.app, f"udp/{port}", over=4, watch=0.2)
-        assert bridge(shop)["old_slots"], "it took too long to say anything"
         shop.ovs.appctl("revalidator/resume")
+        shop.controller.start()
+        shop.controller.wait_enforced()
         old_goes(shop)
         for each in (there, inwards):
             assert each.finish().lost == 0, f"{each}: {each.counts()}"
+
+
+def test_a_newer_version_that_stands_by_takes_over(shop):
+    """It has looked at the bridge before, and the old one has changed that since."""
+    newer = shop.lab.controller(shop.files, shop.ovs)
+    shop.ovs.vsctl("set-controller", shop.bridge, shop.controller.target, newer.target)
+    for row in shop.ovs.find("controller"):
+        shop.ovs.vsctl("set", "controller", row["_uuid"][1], "connection_mode=out-of-band", "max_backoff=1000")
+    shop.controller.wait_enforced()
+    newer.start()
+    newer.told(lambda status: [bridge["connected"] and not bridge["master"] for bridge in status["bridges"]] == [True])
+    shop.change("policy.yaml", "tcp/8080", "tcp/8081")
+    link = connect(shop.client, shop.web, "tcp/443")
+    with (
+        nothing_of(shop.client, shop.app, "udp/5000"),
+        stream(shop.web, shop.app, "udp/5000", rate=RATE, over=4) as there,
+        stream(shop.client, shop.web, "udp/6000", rate=RATE, over=4) as inwards,
+    ):
+        write_policy(newer.policy / "policy.yaml", shop.files["policy.yaml"])
+        shop.controller.kill9()
+        newer.wait_enforced()
+        shop.controller = newer
+        old_goes(shop)
+        still_open(link)
+        for each in (there, inwards):
+            assert each.finish().lost == 0, f"{each}: {each.counts()}"
+    assert layouts(shop) == {SHARED: {LAYOUT}, 1: {LAYOUT}}
+    reaches(shop.web, shop.app, "tcp/8081")
+    blocked(shop.web, shop.app, "tcp/8080")
 
 
 def test_whatever_names_tables_follows_into_another_slot(shop):
@@ -183,6 +218,6 @@ def test_back_before_the_old_is_gone(shop):
         run_other(shop)
         assert (bridge(shop)["slot"], bridge(shop)["old_slots"]) == (2, [0, 1])
         shop.controller.told(lambda status: not status["bridges"][0]["old_slots"], within=RETIRE_AFTER + 5)
-        assert layouts(shop) == {SHARED: {200}, 2: {200}}
+        assert layouts(shop) == {SHARED: {OTHER_LAYOUT}, 2: {OTHER_LAYOUT}}
         assert there.finish().lost == 0, there.counts()
     reaches(shop.web, shop.app, "tcp/8080")
