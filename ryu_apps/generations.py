@@ -142,7 +142,7 @@ def shared_meters(
 class Remains:
     """The slots where old generations remain, and whether they may go: a time after nothing leads there any more.
 
-    ``number``: of the wait. Where remains are found that were not known, it begins anew.
+    ``number``: of the wait. It begins anew where remains are found that were not known, or that are still in use.
     """
 
     slots: frozenset[int] = frozenset()
@@ -155,9 +155,9 @@ class Remains:
         """True if there are some, and they may go."""
         return self.waited and bool(self.slots)
 
-    def found(self, slots: frozenset[int]) -> None:
-        """These are there now."""
-        if slots - self.slots or not slots:
+    def found(self, slots: frozenset[int], *, in_use: bool = False) -> None:
+        """These are there now; ``in_use``: something leads to one of them, perhaps again."""
+        if in_use or slots - self.slots or not slots:
             self.number += 1
             self.waiting = self.waited = False
         self.slots = slots

@@ -148,7 +148,7 @@ class Session:
         self.slot, self.installed = there.slot, there.ours
         self.outdated, self.foreign, self.holders = there.outdated, there.foreign, there.holders
         self.leading = False
-        self.remains.found(there.remains)
+        self.remains.found(there.remains, in_use=bool(there.outdated))
 
     def _known(self) -> Mapping[Key, Flow]:
         return self.installed.flat() if isinstance(self.installed, Wanted) else self.installed

@@ -204,6 +204,16 @@ def test_remains_go_after_one_wait():
     assert not remains.due and remains.wait() is None
 
 
+def test_remains_that_are_in_use_again_are_waited_for_anew():
+    """Another program has come back to the slot meanwhile."""
+    remains = Remains()
+    remains.found(frozenset({0}))
+    remains.over(remains.wait())
+    assert remains.due
+    remains.found(frozenset({0}), in_use=True)
+    assert not remains.due and remains.wait() is not None
+
+
 def test_no_remains_are_never_due():
     remains = Remains()
     remains.found(frozenset({0}))

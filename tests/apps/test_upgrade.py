@@ -126,6 +126,25 @@ def test_a_refused_removal_is_tried_again():
     world.check_settled()
 
 
+def test_an_old_generation_that_has_come_back_is_waited_for_again():
+    """Another program takes the bridge over, in the slot that was about to be emptied, and we take it back."""
+    world = left_by(LAYOUT - 1, refuse=lambda bundle: ("no", None) if bundle.retire else None)
+    before = list(world.switches[1].older)
+    switch = begin(world)
+    world.pass_time(RETIRE_AFTER)
+    assert switch.older
+    switch.refuse = None
+    switch.older, switch.flows, switch.slot = before, {}, 0
+    world.pass_time(FIRST_PAUSE)
+    assert switch.slot == 1 and switch.older == [entry for entry in before if entry.table]
+    taken_back = world.now
+    world.pass_time(RETIRE_AFTER - 0.1)
+    assert switch.older, f"emptied {world.now - taken_back:.1f} s after it was in use"
+    world.pass_time(0.2)
+    assert switch.older == []
+    world.check_settled()
+
+
 def test_remains_that_somebody_else_removes_are_gone():
     """At whatever moment: also after the wait, before they are removed."""
     world = left_by(LAYOUT - 1, refuse=lambda bundle: ("no", None) if bundle.retire else None)

@@ -45,6 +45,7 @@ from ryu_apps.facts import (
     SwitchUp,
     WriteZones,
 )
+from ryu_apps.generations import RETIRE_AFTER
 from ryu_apps.ovsdb_facts import OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from ryu_apps.status import status_of
 from topology.join import resolve
@@ -122,6 +123,8 @@ class Switch:
     forgotten: list[int] = field(default_factory=list)
     slot: int = FIRST
     older: list[wire.Installed] = field(default_factory=list)
+    # When something has last led to a slot, by slot.
+    led: dict[int | None, float] = field(default_factory=dict)
 
     def told(self):
         """Its flows as its statistics tell them."""
@@ -303,8 +306,13 @@ class World:
         switch = self.switches[bundle.dpid]
         if switch.session != bundle.session or switch.silent:
             return
+        led = {entry.leads_to for entry in switch.older if entry.table == 0}
+        led |= {switch.slot} if switch.flows else set()
         refusal = switch.take(bundle)
         if refusal is None:
+            switch.led.update(dict.fromkeys(led, self.now))
+            # No tables are emptied to which something has led a moment ago.
+            assert all(self.now - switch.led.get(slot, -100) > RETIRE_AFTER - 0.01 for slot in bundle.retire)
             # Nothing is ever installed but what follows from all that was told by now.
             assert plain(switch.flows) == self.wanted(bundle.dpid)
             self.facts.append(BundleDone(bundle.dpid, bundle.session, bundle.serial))

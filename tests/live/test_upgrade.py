@@ -80,7 +80,8 @@ def test_packets_that_began_in_the_old_generation_end_there(shop):
     """The datapath is kept from noticing the new flows, so that each packet begins its way as the old ones said, and
     comes back from conntrack after the change. Those to new ports must then be looked up.
 
-    The new controller is killed at once, too, so that the old generation stays for as long as this takes.
+    The new controller is killed at once, too, so that the old generation stays for as long as this takes. (Put into the
+    old one's slot, the new tables lose all that `web` sends here, and most of what comes from outside.)
     """
     asked = [(shop.web, shop.app, f"udp/{port}") for port in range(5010, 5030)]
     asked += [(shop.client, shop.web, f"udp/{port}") for port in range(6010, 6030)]
