@@ -75,12 +75,20 @@ WRITE_PAUSE, WRITE_CHECK = 5.0, 30.0
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """The settings that decide what is enforced where. ``audit``: what no rule decides is told and allowed."""
+    """The settings that decide what is enforced where. ``audit``: what no rule decides is told and allowed.
+
+    ``bridges``: globs of those to firewall, connected or not; none: whichever are handed over (`Engine.handed_over`).
+    """
 
     remotes: tuple[str, ...]
     uplinks: tuple[str, ...] = ()
-    bridges: tuple[str, ...] = ("*",)
+    bridges: tuple[str, ...] = ()
     audit: bool = False
+
+    @property
+    def looked_at(self) -> tuple[str, ...]:
+        """Globs of the bridges whose ports are looked at."""
+        return self.bridges or ("*",)
 
 
 @dataclass(slots=True)
@@ -134,9 +142,11 @@ class Engine:
         # Ports whose flows a switch has refused, and its error: they stay shut until something about them changes.
         self.refused: dict[tuple[int, str], tuple[VnicPort, str]] = {}
         self.grace_over = False
+        # Bridges that have connected since the start, by remote and UUID: a datapath id may be unknown for a while.
+        self.met: frozenset[tuple[str, str]] = frozenset()
         self._compiled: Compiled | None = None
         # What was worked out last, so that a change costs what changes; nothing depends on it.
-        self._resolver = Resolver(settings.uplinks, settings.bridges)
+        self._resolver = Resolver(settings.uplinks, settings.looked_at)
         self._policy_book = PolicyBook(audit=settings.audit)
         self._bridge_books: dict[int, BridgeBook] = {}
         self._everybody = Everybody()
@@ -199,6 +209,10 @@ class Engine:
                 self._stale = True
             case SwitchUp(dpid, number):
                 session = self.sessions[dpid] = Session(dpid, number)
+                self.wanted.pop(dpid, None)
+                bridge = self.bridge(dpid)
+                if bridge is not None and not self.handed_over(bridge):
+                    self._stale = True
                 # Perhaps it is another OVS by now, which can do what the last one refused.
                 if any(where == dpid for where, _ in self.refused):
                     self.refused = {key: told for key, told in self.refused.items() if key[0] != dpid}
@@ -220,7 +234,11 @@ class Engine:
             return
         match fact:
             case FlowsRead(_, _, entries, meters, most_meters):
+                metered = session.metered
                 self._effects += session.read(entries, meters, most_meters)
+                if session.metered is not metered:
+                    # What is wanted depends on whether the switch has meters.
+                    self.wanted.pop(fact.dpid, None)
             case MetersRead(_, _, serial, meters):
                 session.heard_meters(serial, meters)
             case FlowsTouched():
@@ -270,6 +288,8 @@ class Engine:
         self._by_dpid = {bridge.dpid: bridge for bridge in self.topology.bridges if bridge.dpid is not None}
         vnics = self._everybody.known(document.inventory, self.topology.vnic_ports)
         self._compiled = self._policy_book.prepare(document, vnics)
+        standing = {(bridge.remote, bridge.uuid): bridge.dpid for bridge in self.topology.bridges}
+        self.met = frozenset(key for key, dpid in standing.items() if key in self.met or dpid in self.sessions)
         self.wanted = {}
         self._bridge_books = {dpid: book for dpid, book in self._bridge_books.items() if dpid in self._by_dpid}
         self._stale = False
@@ -302,7 +322,7 @@ class Engine:
 
     def _ask_for_zones(self, databases: Mapping[str, Database]) -> None:
         zoneless: dict[str, list[VnicPort]] = {name: [] for name in databases}
-        for bridge in self.topology.bridges:
+        for bridge in filter(self.handed_over, self.topology.bridges):
             zoneless[bridge.remote] += [port for port in bridge.vnic_ports if port.zone is None]
         for name, database in databases.items():
             remote = self.remotes[name]
@@ -318,7 +338,7 @@ class Engine:
                 self._check_later(name)
 
     def _secure_bridges(self) -> None:
-        for bridge in self.topology.bridges:
+        for bridge in filter(self.handed_over, self.topology.bridges):
             remote = self.remotes[bridge.remote]
             if not remote.ours:
                 continue
@@ -365,6 +385,16 @@ class Engine:
     def bridge(self, dpid: int) -> Bridge | None:
         """The managed bridge with this datapath id."""
         return self._by_dpid.get(dpid)
+
+    def handed_over(self, bridge: Bridge) -> bool:
+        """True if the bridge is ours to firewall; of any other bridge, nothing is changed and nothing is expected.
+
+        That is so if the settings name it, or it has connected since the start. Or if it stays shut without a
+        controller: then a restart finds that we, or somebody on our behalf, made it so.
+        """
+        if self.settings.bridges or bridge.fail_mode == "secure":
+            return True
+        return (bridge.remote, bridge.uuid) in self.met
 
     @property
     def compiled(self) -> Compiled | None:

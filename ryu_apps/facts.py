@@ -86,7 +86,7 @@ class BundleRefused:
 
 @dataclass(frozen=True, slots=True)
 class ReadFailed:
-    """The flows could not be read back."""
+    """The flows, or the meters, could not be read back."""
 
     dpid: int
     session: int
@@ -121,7 +121,7 @@ class Unwatched:
 
 @dataclass(frozen=True, slots=True)
 class RoleTold:
-    """The switch takes changes from us alone (``master``), or from another controller and not from us."""
+    """We are the switch's master (``master``), or another controller has taken our place and we may not write."""
 
     dpid: int
     session: int
@@ -215,7 +215,10 @@ class ReadMeters:
 
 @dataclass(frozen=True, slots=True)
 class ClaimBridge:
-    """Become a bridge's master (OpenFlow 1.4, 6.3.6): from then on it takes changes from no other controller."""
+    """Become a bridge's master (OpenFlow 1.4, 6.3.6): from then on it takes no change from its former master.
+
+    A controller that has never asked for a role, `ovs-ofctl` for one, may still write: what it does is found as drift.
+    """
 
     dpid: int
     session: int

@@ -13,11 +13,13 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ovs.db.idl
 import ovs.jsonrpc
 import ovs.poller
 import ovs.stream
+from eventlet import patcher
 from ryu.lib import hub
 
 from ryu_apps.ovsdb_facts import OvsdbFact, OvsdbLock, OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
@@ -33,6 +35,10 @@ WRITE_TIMEOUT = 10.0
 PROBE_INTERVAL = 5.0
 # Backoff after a failure of the client itself (python-ovs has its own, 1 to 8 s, for connections).
 FIRST_PAUSE, LAST_PAUSE = 1.0, 8.0
+
+# The unpatched one, for the pipe that wakes the client: eventlet's `write` lets other green threads run before it
+# writes, and what they do may end the client and close the pipe, whose number another file may have by then.
+_os: Any = patcher.original("os")
 
 Emit = Callable[[OvsdbFact], None]
 
@@ -191,7 +197,10 @@ class OvsdbClient:
                     # other switches' clients with it, so this one begins anew.
                     if self._told_session is not None:
                         pause = FIRST_PAUSE
-                    LOG.exception("OVSDB client of %s failed; it starts again in %g s", self.remote, pause)
+                    # What a peer, its name or its certificate does to us is no defect of ours: no traceback for that.
+                    defect = not isinstance(error, OSError | UnicodeError)
+                    told = "OVSDB client of %s failed: %s; it starts again in %g s"
+                    LOG.error(told, self.remote, error, pause, exc_info=defect)
                     self._tell_loss(f"the client failed: {error}")
                     self._pause(pause)
                     pause = min(2 * pause, LAST_PAUSE)
@@ -228,16 +237,17 @@ class OvsdbClient:
             poller.timer_wait(int(1000 * left) + 1)
             poller.block()
 
-    # The pipe holds one byte exactly while _woken is set, so neither end ever blocks.
+    # The pipe holds one byte exactly while _woken is set, so neither end ever blocks; and no other green thread runs
+    # between a look at these values and what is done about them.
 
     def _wake(self) -> None:
         if not self._woken and self._wake_writer >= 0:
             self._woken = True
-            os.write(self._wake_writer, b"w")
+            _os.write(self._wake_writer, b"w")
 
     def _take_wake(self) -> None:
         if self._woken:
-            os.read(self._wake_reader, 1)
+            _os.read(self._wake_reader, 1)
             self._woken = False
 
     def _wait_for_wake(self, poller: ovs.poller.Poller) -> None:
@@ -276,7 +286,8 @@ class OvsdbClient:
             self._sync_deadline = time.monotonic() + self._sync_timeout
         elif time.monotonic() >= self._sync_deadline:
             self._sync_deadline = None
-            self._tell_loss(f"no Open_vSwitch database came from the server within {self._sync_timeout:g} s")
+            missing = "whether the lock is ours" if replica.is_current() else "the rows of an Open_vSwitch database"
+            self._tell_loss(f"the server has not told {missing} within {self._sync_timeout:g} s")
             replica.force_reconnect()
 
     def _tell_snapshot(self, replica: Replica) -> None:

@@ -3,7 +3,8 @@
 inotify tells of changes; nothing is polled, but that while a file was found open for writing, /proc is asked again. A
 load is held back by a file that was modified and not yet closed by its writer, by one that somebody has open for
 writing (inotify tells nothing of what began before we watched), and by a change within the last moment; and a load
-during which something changed does not count: a half-written file never becomes policy.
+during which something changed, or a moment after which, does not count: a half-written file never becomes policy. How
+long that moment is depends on how the files were changed (docs/design.md, "A change of files").
 """
 
 from __future__ import annotations
@@ -34,8 +35,12 @@ _ORIGINALS = [(name, patcher.original(name)) for name in ("select", "os")]
 inotify = patcher.inject("inotify_simple", None, *_ORIGINALS)
 flags = inotify.flags
 
-# Seconds of quiet after the last change before the files are read: editors write, rename and delete in quick order.
+# Seconds of quiet after the last change before what the files say counts: editors write, rename and delete in quick
+# order.
 SETTLE = 0.1
+# The same where nothing has happened but that one of the policy's files was replaced whole, by a rename; and the
+# seconds of quiet before the files are read at all.
+QUICK = 0.02
 # Seconds between two looks at who has a file open for writing, while somebody has.
 LOOK_AGAIN = 1.0
 # Seconds without a moment of quiet after which that is worth a line in the log.
@@ -63,6 +68,14 @@ class PolicyWatch:
         # Files being written, by the watch that told so and their name there; and those that /proc shows.
         self._writing: set[tuple[int, str]] = set()
         self._open: tuple[Path, ...] = ()
+        # When something changed last; whether anything has since the last outcome, and whether that was only a rename
+        # over one file; when the last outcome was.
+        self._last_change = time.monotonic()
+        self._news = False
+        self._replaced = False
+        self._last_outcome = -math.inf
+        # When it is worth a line in the log that nothing could be loaded yet.
+        self._patience = math.inf
         self._changed = hub.Event()
         self._wake = hub.Event()
         self._asked: list[hub.Event] = []
@@ -97,6 +110,7 @@ class PolicyWatch:
     def _run(self) -> None:
         while True:
             outcome, asked = self._settled_load()
+            _log(outcome)
             self._emit(outcome)
             for done in asked:
                 done.set()
@@ -105,23 +119,37 @@ class PolicyWatch:
     def _settled_load(self) -> tuple[Loaded, list[hub.Event]]:
         """What the files say, when nothing has changed while they were read; and who asked for it."""
         asked: list[hub.Event] = []
+        # Who only asks, and has changed nothing, must not keep us reading; nor who goes on changing.
+        quiet = QUICK if self._news else SETTLE
+        self._patience = time.monotonic() + RESTLESS
         while True:
-            self._settle()
+            self._settle(quiet)
+            quiet = SETTLE
             asked, self._asked = asked + self._asked, []
             self._wake.clear()
             outcome = self._load()
-            self._read_now()
-            if not self._changed.is_set():
+            if self._undisturbed():
+                self._news, self._replaced, self._last_outcome = False, False, time.monotonic()
                 return outcome, asked
 
-    def _settle(self) -> None:
-        """Wait until nobody writes and no change has come for a moment."""
-        patience = time.monotonic() + RESTLESS
+    def _undisturbed(self) -> bool:
+        """Wait until the last change is long enough ago. False: something has changed since the load began."""
+        self._read_now()
+        while not self._changed.is_set():
+            left = self._last_change + (QUICK if self._replaced else SETTLE) - time.monotonic()
+            if left <= 0:
+                return True
+            self._changed.wait(left)
+            self._read_now()
+        return False
+
+    def _settle(self, quiet: float) -> None:
+        """Wait until nobody writes and no change has come for ``quiet`` seconds."""
         while True:
             self._watch_all()
             self._changed.clear()
-            if time.monotonic() > patience:
-                patience = math.inf
+            if time.monotonic() > self._patience:
+                self._patience = math.inf
                 busy = ", ".join(self.writing) or "no file for long"
                 LOG.warning("%s keeps changing and is not loaded meanwhile; being written: %s", self.path, busy)
             if self._writing:
@@ -129,7 +157,7 @@ class PolicyWatch:
                 # A writer may tell a thousand times a second.
                 hub.sleep(SETTLE / 10)
                 continue
-            hub.sleep(SETTLE)
+            hub.sleep(quiet)
             if self._changed.is_set():
                 continue
             # In a real thread, as there may be many processes.
@@ -147,8 +175,26 @@ class PolicyWatch:
     def _read_now(self) -> None:
         for event in self._inotify.read(timeout=0):
             if self._note(event):
+                now = time.monotonic()
+                self._replaced = self._is_replacement(event, now)
+                self._last_change, self._news = now, True
                 self._changed.set()
                 self._wake.set()
+            else:
+                # A draft of the next file, perhaps: whoever is at work here may not be done.
+                self._replaced = False
+
+    def _is_replacement(self, event: Any, now: float) -> bool:  # noqa: ANN401 (inotify_simple's)
+        """True if all the news is that a name which the policy had has been given to a file that was written before.
+
+        Not soon after an outcome: that change may belong to the one before.
+        """
+        if self._news or now - self._last_outcome < SETTLE or not event.mask & flags.MOVED_TO:
+            return False
+        folder = self._watches.get(event.wd)
+        if folder is None or event.mask & flags.ISDIR:
+            return False
+        return folder / event.name in self._places.names or folder / event.name in self._places.files.values()
 
     def _note(self, event: Any) -> bool:  # noqa: ANN401 (inotify_simple's)
         """Keep account of writers; True if the event could mean another policy."""
@@ -213,12 +259,19 @@ class PolicyWatch:
             # In a real thread: a large policy must not keep the switches waiting for their answers.
             document = tpool.execute(self._loader.load, self.path)
         except PolicyError as error:
-            for problem in error.problems:
-                LOG.error("policy refused: %s", problem)
             return PolicyRefused(error.problems, isinstance(error, PolicyNotFound))
         except Exception as error:
             # A defect of the loader. With another policy in its place all would be well, so this one is refused.
             LOG.exception("policy refused: defect while loading %s", self.path)
             return PolicyRefused((Problem(Place(str(self.path), 1, 1), f"cannot be loaded: {error!r}"),))
-        LOG.info("policy %s loaded in %.0f ms", document.revision, 1000 * (time.monotonic() - began))
+        LOG.debug("policy %s read in %.0f ms", document.revision, 1000 * (time.monotonic() - began))
         return PolicyLoaded(document)
+
+
+def _log(outcome: Loaded) -> None:
+    match outcome:
+        case PolicyLoaded(document):
+            LOG.info("policy %s loaded", document.revision)
+        case PolicyRefused(problems):
+            for problem in problems:
+                LOG.error("policy refused: %s", problem)

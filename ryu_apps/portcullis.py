@@ -21,10 +21,12 @@ from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
 from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_4
 
+from ryu_apps import watchdog
+from ryu_apps.checks import problem_of, tls_files
 from ryu_apps.engine import Engine, EngineSettings
 from ryu_apps.facts import GraceOver
 from ryu_apps.http import StatusPages
-from ryu_apps.ovsdb import OvsdbClient, TlsFiles
+from ryu_apps.ovsdb import OvsdbClient
 from ryu_apps.policy_watch import PolicyWatch
 from ryu_apps.reports.reporter import Reporter
 from ryu_apps.reports.reports import ReportSettings
@@ -62,13 +64,14 @@ class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (Ryu's)
         super().__init__(*args, **kwargs)
         settings = cfg.CONF.portcullis
-        if not settings.policy:
-            sys.exit("portcullis: --portcullis-policy DIR is needed: the directory of policy YAML")
+        if (problem := problem_of(cfg.CONF)) is not None:
+            sys.exit(f"portcullis: {problem}")
         remotes = tuple(dict.fromkeys(settings.ovsdb))
         where = tuple(settings.uplink), tuple(settings.bridge)
         engine = Engine(EngineSettings(remotes, *where, audit=settings.audit))
         self.worker = Worker(engine, _reporter(engine, settings))
-        self.worker.databases = {remote: OvsdbClient(remote, self.worker.put, tls=_tls(settings)) for remote in remotes}
+        tls = tls_files(settings)
+        self.worker.databases = {remote: OvsdbClient(remote, self.worker.put, tls=tls) for remote in remotes}
         self.watch = PolicyWatch(Path(settings.policy), self.worker.put)
         kwargs["wsgi"].register(StatusPages, {"worker": self.worker, "watch": self.watch})
 
@@ -79,6 +82,7 @@ class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
         self.watch.start()
         for client in self.worker.databases.values():
             client.start()
+        watchdog.start(self.worker)
         hub.spawn_after(cfg.CONF.portcullis.grace, self.worker.put, GraceOver())
 
     @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])
@@ -145,8 +149,3 @@ def _reporter(engine: Engine, settings: Any) -> Reporter:  # noqa: ANN401 (oslo.
         return Reporter(engine, ReportSettings(settings.log_rate, learning=settings.audit), settings.log)
     except SinkUnknown as error:
         sys.exit(f"portcullis: --portcullis-log: {error}")
-
-
-def _tls(settings: Any) -> TlsFiles | None:  # noqa: ANN401 (oslo.config's)
-    files = (settings.ovsdb_private_key, settings.ovsdb_certificate, settings.ovsdb_ca_cert)
-    return TlsFiles(*files) if all(files) else None

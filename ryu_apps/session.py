@@ -67,8 +67,9 @@ class Session:
     has left in its way, and ``holders`` who had which conntrack zone in that. ``leading``: all of table 0 leads to
     ``slot``, and nothing to ``remains``.
 
-    ``master``: the switch takes changes from us alone. ``touched``: somebody else has changed something since it was
-    read. ``resting``: it has been read for that reason a moment ago. ``watched``: the switch tells of changed flows.
+    ``master``: the switch has made us its master, and takes changes from no former one. ``touched``: somebody else has
+    changed something since it was read. ``resting``: it has been read for that reason a moment ago. ``watched``: the
+    switch tells of changed flows. ``metering``: a look at its meters is due.
     """
 
     dpid: int
@@ -101,6 +102,7 @@ class Session:
     touched: bool = False
     resting: bool = False
     watched: bool = True
+    metering: bool = False
 
     @property
     def idle(self) -> bool:
@@ -177,7 +179,7 @@ class Session:
         if self.state is State.CLAIMING and master:
             self.state = State.IDLE
             self.serial += 1
-            return [] if was else [Later(LOOK_AT_METERS, Due(self.dpid, self.number, "meters", 0))]
+            return [] if self.metering else self._look_at_meters()
         if not master and (self.state is State.CLAIMING or (was and self.state is State.IDLE)):
             return self._wait("another controller has made itself its master")
         return []
@@ -188,6 +190,8 @@ class Session:
 
     def unwatched(self) -> list[Effect]:
         """The switch will not tell what others change: its flows are read back now and then."""
+        if not self.watched:
+            return []
         self.watched = False
         return [Later(LOOK_AGAIN, Due(self.dpid, self.number, "look", 0))]
 
@@ -297,7 +301,11 @@ class Session:
         return self._wait(error)
 
     def unreadable(self, error: str) -> list[Effect]:
-        """The switch has refused to tell its flows, or told nonsense: it is asked again after a pause."""
+        """The switch has refused to tell its flows or meters, or told nonsense: it is asked again after a pause.
+
+        While nothing is on its way only its meters have been asked for. They may be anything now: all is read anew.
+        """
+        self.touched |= self.idle
         return self._wait(error) if self.state is State.READING else []
 
     def _wait(self, error: str) -> list[Effect]:
@@ -314,10 +322,11 @@ class Session:
             self.resting = False
             return []
         if what == "meters":
+            self.metering = False
             if not self.master:
                 return []
-            again = Later(LOOK_AT_METERS, Due(self.dpid, self.number, "meters", 0))
-            return [ReadMeters(self.dpid, self.number, self.serial), again] if self.idle else [again]
+            again = self._look_at_meters()
+            return [ReadMeters(self.dpid, self.number, self.serial), *again] if self.idle else again
         if what == "retire":
             self.remains.over(serial)
             return []
@@ -342,6 +351,10 @@ class Session:
             for flow in self.installed.values()
             if (why := reason(flow.cookie)) is not None and why.kind in (Kind.RULE, Kind.AUDIT)
         }
+
+    def _look_at_meters(self) -> list[Effect]:
+        self.metering = True
+        return [Later(LOOK_AT_METERS, Due(self.dpid, self.number, "meters", 0))]
 
     def _due(self, what: str, seconds: float) -> Later:
         return Later(seconds, Due(self.dpid, self.number, what, self.serial))

@@ -32,9 +32,10 @@ OPTIONS = [
     ),
     cfg.MultiStrOpt(
         "bridge",
-        default=["*"],
+        default=[],
         metavar="NAME",
-        help="Bridge to firewall, by name or shell glob. Repeatable. Default: every bridge that connects.",
+        help="Bridge to firewall, by name or shell glob, whether it has connected or not. Repeatable. Default: every "
+        "bridge that connects, or whose fail_mode is secure already.",
     ),
     cfg.BoolOpt(
         "audit",

@@ -9,12 +9,17 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from policy.commands.output import clean
 from policy.flows.cookies import LAYOUT
 from ryu_apps.engine import REFUSED, Engine
 from ryu_apps.session import Session, State
-from topology.ports import Bridge, Finding, IsolatedPort, Topology, UplinkPort, VnicPort
+from topology.ports import Bridge, Finding, IsolatedPort, UplinkPort, VnicPort
 
 Status = dict[str, Any]
+
+NOT_HANDED_OVER = "it has not connected yet, and is not named by --bridge"
+# What every port of such a bridge is, whoever is there.
+_UNPROTECTED = {"state": "unprotected", "reason": f"its bridge is not handed over: {NOT_HANDED_OVER}"}
 
 
 def status_of(engine: Engine) -> Status:
@@ -50,19 +55,25 @@ def _own_findings(engine: Engine) -> Iterator[Finding]:
     if engine.settings.audit:
         yield Finding("audit", "controller", "only looking (--audit): what no rule decides is logged and ALLOWED")
     for bridge in engine.topology.bridges:
+        if not engine.handed_over(bridge) and any(bridge.vnic_ports):
+            message = f"{NOT_HANDED_OVER}: nothing is enforced there, and its vNICs are NOT firewalled"
+            yield Finding("not-handed-over", f"{bridge.host}/{bridge.name}", message)
         session = _session(engine, bridge)
         if session is not None and session.ready and not session.metered:
             message = "the switch has no meters: no limits of vNICs, no log, and nothing is answered that is rejected"
             yield Finding("no-meters", f"{bridge.host}/{bridge.name}", message)
 
 
-def troubles(topology: Topology) -> Iterator[str]:
-    """What somebody should see who only reads the log."""
-    for bridge in topology.bridges:
+def troubles(engine: Engine) -> Iterator[str]:
+    """What somebody should see who only reads the log, a line each.
+
+    Names come from OVSDB and may hold anything: a line break, and what looks like a line of ours behind it.
+    """
+    for bridge in filter(engine.handed_over, engine.topology.bridges):
         for port in bridge.isolated:
             whose = f" of vNIC {port.who}" if port.who else ""
-            yield f"bridge {bridge.name}: port {port.name}{whose} is shut: {port.reason}"
-    yield from map(str, topology.findings)
+            yield clean(f"bridge {bridge.name}: port {port.name}{whose} is shut: {port.reason}")
+    yield from map(clean, map(str, engine.topology.findings))
 
 
 def _policy(engine: Engine) -> Status:
@@ -93,8 +104,10 @@ def _waiting(engine: Engine) -> Iterator[str]:
             yield f"OVSDB {name} is lost: {remote.error}; what it told last stays in force"
     if not engine.topology.bridges:
         yield "no bridge is known"
+    elif not any(map(engine.handed_over, engine.topology.bridges)):
+        yield "no bridge has connected yet, and none is named by --bridge"
     namesakes = Counter(bridge.name for bridge in engine.topology.bridges)
-    for bridge in engine.topology.bridges:
+    for bridge in filter(engine.handed_over, engine.topology.bridges):
         called = bridge.name if namesakes[bridge.name] == 1 else f"{bridge.name} of {bridge.host}"
         yield from (f"bridge {called} {what}" for what in _waiting_for_bridge(engine, bridge))
 
@@ -158,15 +171,16 @@ def _in_force(engine: Engine, bridge: Bridge, session: Session) -> bool:
 
 
 def _bridge(engine: Engine, bridge: Bridge) -> Status:
-    session = _session(engine, bridge)
+    session, handed_over = _session(engine, bridge), engine.handed_over(bridge)
     revision = engine.policy.document.revision if engine.policy.document else None
     return {
         "name": bridge.name,
         "host": bridge.host,
         "dpid": f"{bridge.dpid:016x}" if bridge.dpid is not None else None,
+        "handed_over": handed_over,
         "connected": session is not None,
-        "state": session.state.value if session else "not connected",
-        "wanted": revision,
+        "state": session.state.value if session else "not connected" if handed_over else "not handed over",
+        "wanted": revision if handed_over else None,
         "in_force": session.in_force if session else None,
         "error": session.error if session else None,
         "flows": session.count() if session else None,
@@ -189,7 +203,7 @@ def _uplink(port: UplinkPort) -> Status:
 
 
 def _vnics(engine: Engine, bridge: Bridge) -> Iterator[Status]:
-    session = _session(engine, bridge)
+    session, handed_over = _session(engine, bridge), engine.handed_over(bridge)
     for port in bridge.ports:
         if isinstance(port, VnicPort):
             state, why = _vnic_state(engine, bridge, port, session)
@@ -212,8 +226,7 @@ def _vnics(engine: Engine, bridge: Bridge) -> Iterator[Status]:
                 "bridge": bridge.name,
                 "port": port.name,
                 "vnic": port.who,
-                "state": "isolated",
-                "reason": port.reason,
+                **({"state": "isolated", "reason": port.reason} if handed_over else _UNPROTECTED),
                 "code": port.code,
             }
 
@@ -223,6 +236,8 @@ def _vnic_state(engine: Engine, bridge: Bridge, port: VnicPort, session: Session
         return "trusted", "out of the firewall by the inventory's word"
     if not engine.remotes[bridge.remote].ours:
         return "pending", "its bridge is another controller's; this one stands by"
+    if not engine.handed_over(bridge):
+        return _UNPROTECTED["state"], _UNPROTECTED["reason"]
     if session is None:
         return "pending", "its bridge is not connected"
     if port.zone is None:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from ryu.lib import hub
 
 from policy import collector
+from policy.commands.output import clean
 from policy.flows.slots import SLOTS, on_wire
 from policy.flows.tables import TABLES
 from ryu_apps.engine import Engine
@@ -69,11 +70,13 @@ class Worker:
         self.switches = Switches(self.put)
         self.databases: Mapping[str, OvsdbClient] = {}
         self._status: Status | None = None
-        self._looked_at = Topology()
+        self._looked_at: tuple[Topology, object] = Topology(), None
         self._logged: frozenset[str] = frozenset()
         self._settling = collector.Settling()
         self._queue: Any = hub.Queue()
         self._busy = False
+        # How many batches have been handled.
+        self.turns = 0
         self._changed = hub.Event()
 
     def put(self, fact: Fact | Report) -> None:
@@ -131,6 +134,7 @@ class Worker:
                     self._log_troubles()
                     self._settling.settle()
                 self._busy = False
+                self.turns += 1
                 self._changed.set()
                 self._changed = hub.Event()
                 # The queue may never run dry: the others must get their turn all the same.
@@ -140,10 +144,11 @@ class Worker:
 
     def _log_troubles(self) -> None:
         """What is shut or contradictory is a line in the log when that begins, and when it ends."""
-        if self.engine.topology is self._looked_at:
+        topology, met = self.engine.topology, self.engine.met
+        if self._looked_at[0] is topology and self._looked_at[1] == met:
             return
-        self._looked_at = self.engine.topology
-        now = frozenset(troubles(self._looked_at))
+        self._looked_at = topology, met
+        now = frozenset(troubles(self.engine))
         for trouble in sorted(now - self._logged):
             LOG.warning("%s", trouble)
         for trouble in sorted(self._logged - now):
@@ -197,5 +202,6 @@ class Worker:
         hub.spawn_after(effect.seconds, self.put, effect.fact)
 
     def _secure(self, effect: SecureBridge) -> None:
-        LOG.warning("bridge %s: setting fail_mode=secure and disable-in-band=true, so that it never opens", effect.name)
+        name = clean(effect.name)
+        LOG.warning("bridge %s: setting fail_mode=secure and disable-in-band=true, so that it never opens", name)
         self.databases[effect.remote].set_bridge(effect.uuid)

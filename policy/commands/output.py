@@ -26,6 +26,7 @@ STYLES = {
     "trusted": "yellow",
     "pending": "yellow",
     "isolated": "bold red",
+    "unprotected": "bold red",
 }
 
 

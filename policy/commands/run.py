@@ -12,7 +12,8 @@ from typing import NoReturn
 
 import click
 
-from policy.commands.output import NoAnswer
+from policy.commands.endpoints import is_port, listening_problem, remote_problem
+from policy.commands.output import WRONG, NoAnswer, stop
 
 DEFAULT_LISTEN = "127.0.0.1:6653"
 DEFAULT_STATUS_PORT = 8080
@@ -36,9 +37,20 @@ class _Listen(click.ParamType[tuple[str, int]]):
             self.fail(f"{value!r} is not an IP address and a port, like {DEFAULT_LISTEN} or [::1]:6653", param, ctx)
         if bracketed is not (address.version == 6):
             self.fail(f"{value!r}: an IPv6 address (and no other) stands in brackets, like [::1]:6653", param, ctx)
-        if not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535):
+        if not is_port(port):
             self.fail(f"{value!r}: a port is a number from 1 to 65535", param, ctx)
         return str(address), int(port)
+
+
+class _Remote(click.ParamType[str]):
+    """An OVSDB server."""
+
+    name = "remote"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if (problem := remote_problem(value)) is not None:
+            self.fail(problem, param, ctx)
+        return value
 
 
 class _RunCommand(click.Command):
@@ -62,6 +74,7 @@ _RYU_ARGUMENTS = f"{__name__}.ryu_arguments"
 @click.argument("directory", metavar="DIR", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--ovsdb",
+    type=_Remote(),
     multiple=True,
     metavar="REMOTE",
     help="OVSDB server of a switch: unix:FILE, tcp:HOST:PORT or ssl:HOST:PORT. Repeatable. Default: this machine's, "
@@ -77,7 +90,8 @@ _RYU_ARGUMENTS = f"{__name__}.ryu_arguments"
     "--bridge",
     multiple=True,
     metavar="NAME",
-    help="Bridge to firewall, by name or shell glob. Repeatable. Default: every bridge of the switches.",
+    help="Bridge to firewall, by name or shell glob, connected or not; all others are left alone. Repeatable. Default: "
+    "every bridge that connects, or has fail_mode=secure already.",
 )
 @click.option(
     "--log",
@@ -165,6 +179,10 @@ def run(
     if dry_run:
         click.echo(shlex.join(command))
         return
+    for place in (listen, ("127.0.0.1", status_port)):
+        if (problem := listening_problem(*place)) is not None:
+            click.echo(f"portcullis: {problem}", err=True)
+            stop(WRONG)
     _become(command)
 
 

@@ -101,10 +101,29 @@ def _show(page: Json, enforced: bool) -> None:
         say(console, Text(where, style="bold"), text(error, "message"))
     for file in texts(policy, "being_written"):
         say(console, f"  {file} is open for writing: it is read when it is closed")
+    for line in _alarms(page):
+        say(console, Text(line, style="bold red"))
     for table in _tables(page):
         if table.row_count:
             console.print()
             console.print(table)
+
+
+def _alarms(page: Json) -> Iterable[str]:
+    """What keeps nothing from being enforced, and should be looked at all the same."""
+    for bridge in rows(page, "bridges"):
+        called = f"bridge {text(bridge, 'name')} of {text(bridge, 'host')}, since it connected:"
+        if drift := _number(bridge, "drift"):
+            yield f"{called} somebody else has changed it, drift {drift} (put back)"
+        if removed := _number(bridge, "foreign_removed"):
+            yield f"{called} {counted(removed, 'flow', 'flows')} of others removed"
+    for sink in rows(page, "log"):
+        lost = _number(sink, "lost")
+        called, losses = f"log {text(sink, 'sink')}", f"{counted(lost, 'line', 'lines')} lost"
+        if sink.get("error") is not None:
+            yield f"{called} cannot be written: {text(sink, 'error')}; {losses}"
+        elif lost:
+            yield f"{called}: {losses}"
 
 
 def _number(value: Json, key: str) -> int:

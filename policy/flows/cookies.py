@@ -39,6 +39,10 @@ class Kind(enum.IntEnum):
     AUDIT = 12  # a rule of a policy in audit, which only tells; number: digest of its name
 
 
+# Why flows exist whose packets are somebody's question.
+COUNTED = (Kind.RULE, Kind.AUDIT, Kind.DEFAULT, Kind.DROP)
+
+
 class Builtin(enum.IntEnum):
     """The built-in rules, by the names of the language."""
 
@@ -135,6 +139,8 @@ def reason(value: int) -> Reason | None:
             Builtin(number)
         if kind is Kind.DROP:
             Drop(number)
+        if kind is Kind.DEFAULT and number not in (0, 1):
+            return None
     except ValueError:
         return None
     return Reason(kind, number)

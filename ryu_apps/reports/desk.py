@@ -6,6 +6,7 @@ bounded, whatever a guest sends.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ MAX_RECENT = 65536
 # Seconds between two lines about one vNIC and one reason.
 PACE = 1.0
 MAX_HELD = 16384
+# Seconds between two looks at what is held back: there may be much of it, and reports come by the thousand.
+WALK = PACE / 4
 DEFAULT_RATE = 100.0
 
 
@@ -67,6 +70,7 @@ class Desk:
     suppressed: Counter[Reason] = field(default_factory=Counter)
     _recent: OrderedDict[tuple[object, ...], float] = field(default_factory=OrderedDict)
     _buckets: dict[Reason, _Bucket] = field(default_factory=dict)
+    _walked: float = -math.inf
     _held: OrderedDict[tuple[object, ...], _Held] = field(default_factory=OrderedDict)
 
     @property
@@ -97,6 +101,9 @@ class Desk:
 
     def due(self, now: Moment) -> Iterator[Line]:
         """The lines that were held back and may be told now. To be asked about once a second while it `holds`."""
+        if now.ticks - self._walked < WALK:
+            return
+        self._walked = now.ticks
         for identity, held in list(self._held.items()):
             if now.ticks - held.told >= PACE:
                 del self._held[identity]

@@ -20,6 +20,7 @@ _BRIDGE_COUNTERS = {
     "bundles": "Transactions that the bridge has committed since it connected.",
     "refusals": "Transactions and readings that the bridge has refused since it connected.",
     "foreign_removed": "Flows of others removed from our tables since the bridge connected.",
+    "drift": "Flows and meters that somebody else removed, altered or added since the bridge connected.",
 }
 _LOSSES = "What the log has lost: to the switches' meters, the rates of rules, full queues, unexplained packets."
 _SINK_COUNTERS = {

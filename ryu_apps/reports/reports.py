@@ -61,9 +61,9 @@ class Reports:
             match report:
                 case Punted():
                     self._punted(report, known, now, heard)
-                case FlowsCounted(dpid, _, entries):
+                case FlowsCounted(dpid, _, entries) if self._engine.bridge(dpid) is not None:
                     self.totals.read(dpid, entries)
-                case MetersCounted(dpid, _, dropped):
+                case MetersCounted(dpid, _, dropped) if self._engine.bridge(dpid) is not None:
                     self.totals.read_meters(dpid, dropped)
         heard.lines += self.desk.due(now)
         return heard
@@ -80,6 +80,9 @@ class Reports:
             self._forget()
         elif known.compiled is not compiled or known.topology is not topology:
             self._known = Known(compiled, topology)
+        if self._known is not known:
+            # A bridge that is connected may be known again in a moment, and its counters go on then.
+            self.totals.keep_bridges(self._known.bridges.keys() | self._engine.sessions.keys())
         return self._known
 
     def _forget(self) -> None:
@@ -92,6 +95,8 @@ class Reports:
         self.totals.keep(reasons)
 
     def _punted(self, report: Punted, known: Known | None, now: Moment, heard: Heard) -> None:
+        if known is not None and not self._enforced_by_us(report.dpid):
+            return
         event = None
         if known is not None:
             event = event_of(report, known, self._before, learning=self.settings.learning)
@@ -103,6 +108,11 @@ class Reports:
             heard.answers.append(Answer(report.dpid, report.session, *where, told))
         if event.told:
             heard.lines += self.desk.hear(event, now)
+
+    def _enforced_by_us(self, dpid: int) -> bool:
+        """A bridge tells its copies to every controller that it is connected to; one of them logs and answers."""
+        bridge = self._engine.bridge(dpid)
+        return bridge is not None and self._engine.remotes[bridge.remote].ours
 
     # --- the page
 
@@ -123,7 +133,7 @@ class Reports:
                 for drop, why in DROPS.items()
             ],
             "losses": {
-                "meters": sum(self.totals.meters.values()),
+                "meters": self.totals.gone_meters + sum(self.totals.meters.values()),
                 "limiter": suppressed,
                 "unexplained": self.unexplained,
             },

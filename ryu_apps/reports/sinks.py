@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from eventlet import patcher
 
+from policy.commands.endpoints import is_host, is_port
 from ryu_apps.reports.desk import Line
 from ryu_apps.reports.events import timestamp
 
@@ -65,7 +66,7 @@ def sink_of(text: str) -> Sink:
             return SyslogSink(path)
         host, _, port = rest.rpartition(":")
         host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-        if host and port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535:
+        if is_host(host) and is_port(port):
             return SyslogSink((host, int(port)))
     raise SinkUnknown(f"{text!r} is no place for a log: {FORMS}")
 
@@ -164,12 +165,15 @@ class SyslogSink:
                 if self._socket is None:
                     self._socket = self._connected()
                 self._socket.send(self.message(line))
-            except OSError as error:
+            except (OSError, UnicodeError) as error:
+                # UnicodeError: a name that no name server could be asked for.
+                number = error.errno if isinstance(error, OSError) else None
                 # A line that is too long would never go, and must not stop those behind it.
-                lost = int(error.errno == errno.EMSGSIZE)
+                lost = int(number == errno.EMSGSIZE)
                 self._close()
                 where = self._target if isinstance(self._target, str) else ":".join(map(str, self._target))
-                raise NotWritten(written, f"syslog at {where}: {error.strerror or error}", lost) from None
+                told = getattr(error, "strerror", None) or error
+                raise NotWritten(written, f"syslog at {where}: {told}", lost) from None
 
     def message(self, line: Line) -> bytes:
         """The syslog message of a line."""

@@ -6,16 +6,14 @@ neither. What a flow counts between its last reading and its end is not known to
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass, field
 
-from policy.flows.cookies import Kind, Reason, reason
+from policy.flows.cookies import COUNTED, Reason, reason
 from policy.flows.slots import place
 from policy.flows.wire import Installed
 from policy.model import Side
 
-# Why flows exist whose packets are somebody's question.
-COUNTED = frozenset({Kind.RULE, Kind.AUDIT, Kind.DEFAULT, Kind.DROP})
 # OpenFlow 1.4, 7.3.5.2: a counter that a switch does not have is all ones; no other comes near that.
 UNKNOWN = 1 << 63
 
@@ -42,9 +40,10 @@ def since(before: Count, now: Count) -> Count:
 
 @dataclass
 class Totals:
-    """``meters``: packets that a bridge's meters have dropped, by datapath id."""
+    """``meters``: packets that a bridge's meters have dropped, by datapath id; ``gone_meters``: of bridges gone."""
 
     meters: dict[int, int] = field(default_factory=dict)
+    gone_meters: int = 0
     _counts: dict[tuple[Reason, Side | None], Count] = field(default_factory=dict)
     _flows: dict[int, dict[_Flow, Count]] = field(default_factory=dict)
     _meters: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -86,6 +85,14 @@ class Totals:
     def keep(self, reasons: Collection[Reason]) -> None:
         """Forget the totals of all other reasons: their rules are gone."""
         self._counts = {key: count for key, count in self._counts.items() if key[0] in reasons}
+
+    def keep_bridges(self, dpids: Set[int]) -> None:
+        """Forget the readings of all other bridges; what they have counted stays in the totals."""
+        for dpid in self._flows.keys() - dpids:
+            del self._flows[dpid]
+        for dpid in self.meters.keys() - dpids:
+            self.gone_meters += self.meters.pop(dpid)
+        self._meters = {key: packets for key, packets in self._meters.items() if key[0] in dpids}
 
 
 def side_of(table: int) -> Side | None:

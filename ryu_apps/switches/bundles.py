@@ -35,6 +35,7 @@ class Bundles:
         self._bundle = 0
         self._serial = 0
         self._committing = False
+        self._refused = False
         # By xid, the flow that a message of the last bundle was about.
         self._sent: dict[int, Flow | None] = {}
         # Meters to be removed once the bundle is in force.
@@ -48,7 +49,7 @@ class Bundles:
         """
         self._serial = effect.serial
         self._bundle = effect.serial & 0x7FFFFFFF or 1
-        self._committing = False
+        self._committing = self._refused = False
         self._sent = {}
         self._remove_meters = effect.remove_meters
         messages = [self._flush_zone(zone) for zone in effect.forget]
@@ -76,19 +77,22 @@ class Bundles:
             self._line.emit(BundleDone(self._line.dpid, self._line.session, self._serial))
 
     def expects(self, xid: int) -> bool:
-        """True for any message of the last bundle."""
+        """True for any message of the last bundle, and for the removal of meters after it."""
         return xid in self._sent
 
     def refused(self, xid: int, error: str) -> None:
         """With the first error a bundle is over; what follows (about its commit, say) is the same refusal."""
         if not self._bundle:
+            if not self._refused:
+                # The bundle is in force, but a meter that it has left without flows is still there: it will be found.
+                LOG.error("bridge %016x: a meter was not removed: %s", self._line.dpid, error)
             return
         flow = self._sent[xid]
         where = f"{error}: {flow_text(flow)}" if flow is not None else error
         LOG.error("bridge %016x: bundle %d refused: %s", self._line.dpid, self._serial, where)
         if not self._committing:
             self._line.post(self._control(ofp.OFPBCT_DISCARD_REQUEST))
-        self._bundle = 0
+        self._bundle, self._refused = 0, True
         self._line.emit(BundleRefused(self._line.dpid, self._line.session, self._serial, where, flow))
 
     def _changes(self, effect: SendBundle) -> Iterator[bytes]:

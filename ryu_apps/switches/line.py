@@ -1,8 +1,10 @@
 """One OpenFlow connection, as those have it who talk on it: numbers for messages, sending, telling.
 
 Nothing here waits: Ryu's ``send`` does when a switch does not read, and whoever waited there would be the worker of all
-switches, or Ryu's own event loop. So each message is sent by a green thread of its own, of which a connection has at
-most a few: the session asks for nothing more until it has an answer or gives the connection up.
+switches, or Ryu's own event loop. So each message is sent by a green thread of its own. Of what a session says there
+are at most a few on their way: it asks for nothing more until it has an answer or gives the connection up. What is said
+as often as a guest or somebody at the status pages likes (answers to rejected packets, questions about counters) and
+what is asked again anyway (meters) is left unsaid while `MAX_PENDING` messages wait for a switch that does not read.
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ from typing import Any, Protocol
 from ryu.ofproto import ofproto_v1_4 as ofp
 
 from ryu_apps.facts import Fact, Report
+
+# Messages that may wait to be sent, before what can be left unsaid is.
+MAX_PENDING = 50
 
 
 class Line:
@@ -26,6 +31,7 @@ class Line:
         self.session = session
         self.emit = emit
         self._spawn = spawn
+        self._pending = 0
 
     def xid(self) -> int:
         """The number of the next message."""
@@ -40,7 +46,19 @@ class Line:
 
     def post(self, data: bytes) -> None:
         """Send bytes; does not wait."""
-        self._spawn(self.datapath.send, data)
+        self._pending += 1
+        self._spawn(self._send, data)
+
+    @property
+    def clogged(self) -> bool:
+        """True while so much waits to be sent that what can be left unsaid should be."""
+        return self._pending >= MAX_PENDING
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self.datapath.send(data)
+        finally:
+            self._pending -= 1
 
     def close(self) -> None:
         """End the connection; does not wait."""

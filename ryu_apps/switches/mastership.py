@@ -1,4 +1,8 @@
-"""Whose changes a bridge takes: OpenFlow's master role (OpenFlow 1.4, 6.3.6)."""
+"""Whose changes a bridge takes: OpenFlow's master role (OpenFlow 1.4, 6.3.6).
+
+It keeps out the former master alone, whom the switch makes a slave. Controllers in the role that all begin with (equal)
+and `ovs-ofctl`, may write as ever.
+"""
 
 from __future__ import annotations
 

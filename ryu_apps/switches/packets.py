@@ -17,8 +17,11 @@ from ryu_apps.switches.line import Line
 def answer(line: Line, effect: Answer, slot: int) -> None:
     """Send a frame back to where a packet came from: to a vNIC as it is, to an uplink as that port demands.
 
-    ``slot`` is that of the tables in force.
+    ``slot`` is that of the tables in force. A switch that does not read is sent none: its guests take a rejected packet
+    for a lost one.
     """
+    if line.clogged:
+        return
     actions = encode_actions(answer_actions(effect.in_port, effect.uplink, effect.vlan), slot)
     head = struct.pack("!IIH6x", openflow.NO_BUFFER, ofp.OFPP_CONTROLLER, len(actions))
     body = head + actions + effect.frame

@@ -9,11 +9,14 @@ from ryu.ofproto import ofproto_v1_4 as ofp
 from ryu.ofproto import ofproto_v1_4_parser as parser
 
 from policy.flows import meter_wire, wire
-from policy.flows.meters import Meter
+from policy.flows.meters import HIGHEST_METER, Meter
 from ryu_apps.facts import FlowsRead, MetersRead, ReadFailed
 from ryu_apps.switches.line import Line
 
 LOG = logging.getLogger(__name__)
+
+# Meters that a switch may tell: those that we use, and as many of others.
+MAX_METERS = 2 * HIGHEST_METER
 
 
 class Reading:
@@ -26,6 +29,7 @@ class Reading:
         self._entries: list[wire.Installed] = []
         self._meters: dict[int, Meter | None] = {}
         self._most_meters = 0
+        self._meters_refused = False
 
     def ask(self, before: bytes = b"") -> None:
         """Ask; in the same breath, ``before`` that, say something else."""
@@ -39,7 +43,7 @@ class Reading:
         }
         message = before + b"".join(map(self._line.packed, requests.values()))
         self._asked = {request.xid: kind for kind, request in requests.items()}
-        self._entries, self._meters, self._most_meters = [], {}, 0
+        self._entries, self._meters, self._most_meters, self._meters_refused = [], {}, 0, False
         self._line.post(message)
 
     def expects(self, xid: int) -> bool:
@@ -68,12 +72,16 @@ class Reading:
         if self._asked[xid] == ofp.OFPMP_FLOW:
             self._failed(error)
         else:
+            self._meters_refused |= self._asked[xid] == ofp.OFPMP_METER_CONFIG
             self._told(xid)
 
     def _told(self, xid: int) -> None:
         """One thing that was asked for has been told in full; with the last of them the bridge is known."""
         del self._asked[xid]
-        if not self._asked:
+        if not self._asked and self._meters_refused and self._most_meters:
+            # It has meters: to take it for one that holds none would be wrong.
+            self._failed("it does not tell its meters")
+        elif not self._asked:
             entries, meters = tuple(self._entries), self._meters
             self._entries, self._meters = [], {}
             self._line.emit(FlowsRead(self._line.dpid, self._line.session, entries, meters, self._most_meters))
@@ -94,7 +102,9 @@ class MetersReading:
         self._meters: dict[int, Meter | None] = {}
 
     def ask(self, serial: int) -> None:
-        """Ask."""
+        """Ask; not while much waits to be sent: there is a next time."""
+        if self._line.clogged:
+            return
         request = parser.OFPMeterConfigStatsRequest(self._line.datapath, 0, ofp.OFPM_ALL)
         message = self._line.packed(request)
         self._xid, self._serial, self._meters = request.xid, serial, {}
@@ -111,6 +121,9 @@ class MetersReading:
                 self._meters.update(meter_wire.decode_meter_configs(body.data))
         except Exception as error:  # as in `Reading.heard`
             self.refused(message.xid, f"its meters cannot be read: {error}")
+            return
+        if len(self._meters) > MAX_METERS:
+            self.refused(message.xid, "it tells no end of meters")
             return
         if not message.flags & ofp.OFPMPF_REPLY_MORE:
             meters, self._xid, self._meters = self._meters, 0, {}

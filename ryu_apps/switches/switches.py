@@ -120,10 +120,8 @@ class Switches:
             connection.meters.ask(effect.serial)
 
     def count(self) -> int:
-        """Ask all bridges what they have counted. Tells how many were asked."""
-        for connections in self._connections.values():
-            connections[-1].counting.ask()
-        return len(self._connections)
+        """Ask all bridges what they have counted. Tells how many will answer, if nothing goes wrong."""
+        return sum([connections[-1].counting.ask() for connections in self._connections.values()])
 
     def claim(self, effect: ClaimBridge) -> None:
         """Become the bridge's master."""

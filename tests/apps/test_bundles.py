@@ -178,3 +178,21 @@ def test_a_meter_that_is_refused_is_a_refused_bundle():
     room.error(sent[0][1], ofp.OFPET_METER_MOD_FAILED, ofp.OFPMMFC_OUT_OF_METERS)
     (refused,) = room.take()
     assert isinstance(refused, BundleRefused) and refused.flow is None
+
+
+def test_a_meter_that_stays_though_it_was_removed_is_logged(caplog):
+    room = Room()
+    room.bundle(remove_meters=(3,))
+    room.control(ofp.OFPBCT_CLOSE_REPLY)
+    room.control(ofp.OFPBCT_COMMIT_REPLY)
+    removal = room.datapath.take()[-1][1]
+    room.error(removal, ofp.OFPET_METER_MOD_FAILED, ofp.OFPMMFC_UNKNOWN_METER)
+    assert [type(fact) for fact in room.take()] == [BundleDone]
+    (record,) = caplog.records
+    assert "a meter was not removed: OpenFlow error" in record.message
+    # What a refused bundle's messages have to say besides is no such thing.
+    caplog.clear()
+    sent = room.bundle()
+    for _, xid, _ in sent[1:4]:
+        room.error(xid)
+    assert not any("not removed" in record.message for record in caplog.records)

@@ -7,7 +7,7 @@ import pytest
 from policy.flows.cookies import Drop, Kind, Reason
 from policy.model import Side
 from ryu_apps.reports import desk as desk_module
-from ryu_apps.reports.desk import PACE, WINDOW
+from ryu_apps.reports.desk import PACE, WALK, WINDOW
 from tests.apps.reporting import at, number, punted, reports, tcp
 
 
@@ -81,6 +81,14 @@ def test_what_is_held_back_is_told_though_nothing_follows(it):
     assert told(it, ticks=0.5) == []
     assert [line["repeated"] for line in told(it, ticks=PACE)] == [1]
     assert told(it, ticks=2 * PACE) == [] and not it.desk.holds
+
+
+def test_what_is_held_back_is_not_walked_through_at_every_report(it):
+    told(it, drop(), drop())
+    told(it, ticks=PACE - WALK / 2)
+    # It may be told by now, but was looked at a moment ago.
+    assert told(it, ticks=PACE) == []
+    assert [line["repeated"] for line in told(it, ticks=PACE + WALK / 2)] == [0]
 
 
 def test_each_vnic_and_each_reason_has_its_own_line(it):

@@ -10,7 +10,7 @@ from policy.flows.flow import Flow, Output
 from policy.flows.match_wire import encode_match
 from policy.flows.meters import Meter
 from policy.flows.tables import TABLES
-from ryu_apps.facts import FlowsTouched, ReadFlows, Unwatched
+from ryu_apps.facts import Due, FlowsTouched, ReadFailed, ReadFlows, ReadMeters, RoleTold, Unwatched
 from ryu_apps.session import LOOK_AGAIN, LOOK_AT_METERS, REST
 from ryu_apps.switches.flow_monitor import request, touches_ours
 from tests.apps.reporting import PORTS
@@ -107,6 +107,44 @@ def test_altered_meters_are_found_within_seconds():
     assert (world.alarms[0].missing, world.alarms[0].altered, world.alarms[0].added) == (0, 1, 1)
     assert "meter" in world.alarms[0].sample
     world.check_settled()
+
+
+def test_meters_that_cannot_be_read_are_not_taken_for_untouched():
+    world = shop()
+    switch = world.switches[1]
+    number, meter = next(iter(switch.meters.items()))
+    switch.meters[number] = replace(meter, rate=1)
+    world.facts.append(ReadFailed(1, switch.session, "its meters cannot be read"))
+    world.run()
+    assert switch.meters[number] == meter and world.alarms[0].altered == 1
+    world.check_settled()
+
+
+def test_meters_are_looked_at_once_in_a_while_however_often_the_role_changes():
+    world = shop()
+    switch = world.switches[1]
+    for _ in range(5):
+        world.facts.append(RoleTold(1, switch.session, master=False))
+        world.run()
+        world.facts.append(Due(1, switch.session, "retry", world.engine.sessions[1].serial))
+        world.run()
+    looks = []
+    handle = world.engine.handle
+    is_look = lambda effect: isinstance(effect, ReadMeters)  # noqa: E731
+    world.engine.handle = lambda facts: [e for e in handle(facts) if not (is_look(e) and looks.append(e))]
+    world.pass_time(10 * LOOK_AT_METERS)
+    assert 9 <= len(looks) <= 10
+    # And again after a time in which another one was master.
+    world.facts.append(RoleTold(1, switch.session, master=False))
+    world.run()
+    world.pass_time(10 * LOOK_AT_METERS)
+    assert len(looks) >= 15
+
+
+def test_a_switch_that_tells_twice_that_it_will_not_tell_is_asked_once():
+    world = shop()
+    session = world.engine.sessions[1]
+    assert session.unwatched() and session.unwatched() == []
 
 
 def test_where_the_switch_does_not_tell_it_is_asked_every_minute():

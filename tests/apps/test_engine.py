@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from policy.flows.cookies import Kind
+from policy.flows.meters import HIGHEST_METER
 from ryu_apps.engine import CAPACITY
 from ryu_apps.facts import (
     BundleDone,
@@ -211,3 +212,19 @@ def test_a_vnic_that_migrates_with_other_addresses_is_followed_on_both_sides():
     world.run()
     world.check_settled()
     assert "several-switches" in {finding["code"] for finding in world.status()["findings"]}
+
+
+@pytest.mark.parametrize("before,after", [(0, HIGHEST_METER), (HIGHEST_METER, 0)])
+def test_a_bridge_that_comes_back_with_or_without_meters_gets_what_it_can_do(before, after):
+    world = World()
+    world.policy(ONE)
+    world.snapshot(a(*PORTS))
+    world.connect(1, most_meters=before)
+    world.run()
+    world.disconnect(1)
+    world.run()
+    switch = world.connect(1, most_meters=after, flows={}, meters={})
+    world.run()
+    assert bool(switch.meters) is bool(after)
+    assert world.holds_wanted(1)
+    world.check_settled()

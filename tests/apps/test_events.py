@@ -14,9 +14,12 @@ from scapy.packet import Raw
 from policy.flows.cookies import Drop, Kind, cookie
 from policy.model import Side
 from ryu_apps.facts import Answer
+from ryu_apps.ovsdb_facts import OvsdbLock, OvsdbLost, OvsdbSnapshot
+from ryu_apps.reports.reports import Reports
 from tests.apps.reporting import APP, DB, POLICY, WEB, at, number, punted, reports, tcp, world
+from tests.apps.shops import A
 from tests.apps.worlds import policy_fact
-from tests.topology.builders import MAC_1, MAC_2, MAC_3
+from tests.topology.builders import MAC_1, MAC_2, MAC_3, database
 
 DECIDED = [
     "time",
@@ -86,8 +89,6 @@ def engine():
 
 @pytest.fixture
 def it(engine):
-    from ryu_apps.reports.reports import Reports
-
     return Reports(engine)
 
 
@@ -199,8 +200,6 @@ def test_a_rule_in_audit(it):
 def test_a_rule_that_is_gone_is_still_known_for_the_packets_it_decided():
     made = world()
     gone = number(made.engine, "shop/web-app")
-    from ryu_apps.reports.reports import Reports
-
     it = Reports(made.engine)
     before = one(it, punted(gone))
     made.facts.append(policy_fact(POLICY.replace("name: web-app", "name: other")))
@@ -283,8 +282,28 @@ def test_what_was_forged(it):
 def test_a_port_that_is_nobodys_is_named(it):
     line = one(it, punted(Drop.UNKNOWN_PORT_OR_MAC, tcp(), source=0, port=5))
     assert (line["port"], line["vnic"], line["forged_mac"]) == ("tap-x", None, None)
-    line = one(it, punted(Drop.UNKNOWN_PORT_OR_MAC, tcp(), source=0, port=77, dpid=9))
-    assert (line["bridge"], line["host"], line["port"]) == ("0000000000000009", None, None)
+    line = one(it, punted(Drop.UNKNOWN_PORT_OR_MAC, tcp(), source=0, port=77))
+    assert (line["bridge"], line["port"]) == ("br0", None)
+
+
+# --- whose bridge it is
+
+
+@pytest.mark.parametrize("whose", ["another's", "ours while its server is away", "nobody's"])
+def test_one_controller_logs_and_answers(whose):
+    made = world()
+    it = Reports(made.engine)
+    rejected = punted(number(made.engine, "shop/loud-no"), tcp(target="10.0.0.13", dport=23))
+    facts = {
+        "another's": [OvsdbLock(A, ours=False)],
+        "ours while its server is away": [OvsdbLost(A, "gone")],
+        "nobody's": [OvsdbSnapshot(A, database(remote=A, bridge="other", dpid=99))],
+    }
+    made.facts += facts[whose]
+    made.run()
+    heard = it.hear([rejected, punted(Drop.INVALID, tcp())], at(0))
+    ours = whose.startswith("ours")
+    assert (len(heard.lines), len(heard.answers), it.unexplained) == ((2, 1, 0) if ours else (0, 0, 0))
 
 
 # --- whatever comes
@@ -292,8 +311,6 @@ def test_a_port_that_is_nobodys_is_named(it):
 
 def test_nothing_is_said_before_anything_is_known():
     from ryu_apps.engine import Engine, EngineSettings
-    from ryu_apps.reports.reports import Reports
-
     it = Reports(Engine(EngineSettings(("unix:a",))))
     assert it.hear([punted(DEFAULT_EGRESS)], at(0)).lines == [] and it.unexplained == 1
     assert it.page()["rules"] == []

@@ -5,6 +5,7 @@ import json
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -28,8 +29,9 @@ class Watcher:
 
     def __init__(self, path, *arguments):
         command = [sys.executable, "-W", "ignore", "-m", "tests.apps.watch_child", str(path), *arguments]
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (until `close`)
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, bufsize=1
         )
         self.said = queue.Queue()
         self.outcomes = []
@@ -76,9 +78,15 @@ class Watcher:
         with contextlib.suppress(queue.Empty):
             raise AssertionError(f"unexpected: {self.said.get(timeout=SILENCE)}")
 
+    def log(self):
+        """What it has logged."""
+        self._errors.seek(0)
+        return self._errors.read()
+
     def close(self):
         self.process.kill()
         self.process.wait()
+        self._errors.close()
 
 
 @pytest.fixture
@@ -378,3 +386,79 @@ def test_a_file_that_cannot_be_opened_is_told_and_can_be_mended(watch, policy):
     assert len(watcher.next()["refused"]) == 1
     (policy / "b.yaml").unlink()
     watcher.ends_with("one")
+
+
+def test_who_never_stops_changing_is_named_in_the_log_and_not_read_all_the_time(watch, policy):
+    watcher = watch(policy, "0", "0.5", "1")
+    watcher.next("loaded")
+    for number in range(40):
+        (policy / "a.yaml").write_text(text(f"n{number}"))
+        time.sleep(0.1)  # shorter than the quiet that the watch waits for
+    assert watcher.log().count("keeps changing and is not loaded meanwhile") == 1
+    reads = 0
+    while watcher.next() != {"loaded": ["n39"]}:
+        reads += 1
+    assert reads <= 4
+
+
+# --- how long a change is waited after
+
+# Much longer than everything else takes here.
+LONG = 2.0
+
+
+@pytest.fixture
+def patient(watch, policy):
+    """A watch that waits long, which has loaded the policy, and the quiet after that has passed."""
+    (policy / "b.yaml").write_text("version: 1\n")
+    watcher = watch(policy, "0", str(LONG))
+    watcher.next("loaded")
+    time.sleep(LONG)
+    return watcher
+
+
+def took(watcher):
+    """Seconds until the next outcome."""
+    began = time.monotonic()
+    watcher.next("loaded")
+    return time.monotonic() - began
+
+
+def test_a_file_replaced_whole_is_loaded_at_once_and_the_next_one_soon_after_is_not(patient, policy):
+    replace(policy / "a.yaml", text("two"))
+    assert took(patient) < LONG * 0.7
+    replace(policy / "a.yaml", text("three"))
+    assert took(patient) > LONG * 0.9
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        # A file that is written in place may be written by several who open it one after the other.
+        lambda policy: (policy / "a.yaml").write_text(text("two")),
+        # A file that is new, and one that goes, may be part of something larger.
+        lambda policy: replace(policy / "c.yaml", "version: 1\n"),
+        lambda policy: (policy / "b.yaml").unlink(),
+        lambda policy: [replace(policy / name, "version: 1\n") for name in ("a.yaml", "b.yaml")],
+        # The draft of the next one.
+        lambda policy: [replace(policy / "a.yaml", text("two")), (policy / ".b.yaml.x1").write_text("version")],
+        lambda policy: [replace(policy / "a.yaml", text("two")), (policy / "a.yaml").chmod(0o600)],
+        lambda policy: [(policy / "new").mkdir(), (policy / "new").rmdir()],
+    ],
+    ids=["in place", "new", "gone", "two", "draft", "attributes", "folder"],
+)
+def test_whatever_else_is_waited_after(patient, policy, change):
+    change(policy)
+    assert took(patient) > LONG * 0.9
+
+
+def test_what_is_read_meanwhile_and_does_not_count_is_no_error_in_the_log(watch, policy):
+    """A checkout of many files, slower than the watch reads: no state between is told, in the log neither."""
+    watcher = watch(policy, "0", "1")
+    watcher.next("loaded")
+    (policy / "a.yaml").write_text(text("one").replace("to: any", "to: late"))
+    watcher.next("loading")
+    (policy / "c.yaml").write_text("groups:\n  late: {match: 'role == x'}\n")
+    watcher.next("loaded")
+    assert [set(outcome) for outcome in watcher.outcomes] == [{"loaded"}] * 2
+    assert "policy refused" not in watcher.log()

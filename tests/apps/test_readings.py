@@ -6,7 +6,7 @@ import pytest
 from ryu.ofproto import ofproto_v1_4 as ofp
 
 from policy.flows import wire
-from policy.flows.cookies import reason
+from policy.flows.cookies import COUNTED, reason
 from policy.flows.match_wire import encode_match
 from policy.flows.meters import HIGHEST_METER, Meter
 from policy.flows.slots import FIRST
@@ -20,7 +20,8 @@ from ryu_apps.facts import (
     ReadMeters,
     Unwatched,
 )
-from ryu_apps.switches.counting import COUNTED
+from ryu_apps.switches import counting, readings
+from ryu_apps.switches.counting import PATIENCE
 from tests.apps.switch_room import DPID, FLOWS, Datapath, Room
 
 
@@ -153,6 +154,84 @@ def test_counters_are_asked_by_what_they_count_and_told_together():
     flows, meters = room.take()
     assert isinstance(flows, FlowsCounted) and [one.packets for one in flows.entries] == [1] * len(COUNTED)
     assert meters == MetersCounted(DPID, room.session, ((7, 5),))
+
+
+def counters(room):
+    """The xids of a question about counters: of flows, and of meters last; none if nothing is asked."""
+    assert room.switches.count() == 1
+    return [xid for _, xid, _ in room.datapath.take()]
+
+
+def answer_counters(room, xids):
+    for xid in xids[:-1]:
+        room.hear(part(xid, b""))
+    room.hear(part(xids[-1], b"", what=ofp.OFPMP_METER))
+
+
+def test_who_asks_while_counters_are_told_gets_the_same_answer():
+    room = Room()
+    xids = counters(room)
+    assert counters(room) == []
+    answer_counters(room, xids)
+    assert [type(fact) for fact in room.take()] == [FlowsCounted, MetersCounted]
+    assert counters(room)
+
+
+def test_counters_that_a_switch_does_not_tell_are_asked_for_anew(monkeypatch):
+    room = Room()
+    now = [0.0]
+    monkeypatch.setattr(room.switches._connections[DPID][-1].counting, "_clock", lambda: now[0])
+    old = counters(room)
+    now[0] = PATIENCE
+    xids = counters(room)
+    answer_counters(room, old)
+    assert room.take() == []
+    answer_counters(room, xids)
+    assert len(room.take()) == 2
+    # One who tells for ever is not listened to for ever.
+    xids = counters(room)
+    now[0] += PATIENCE + 1
+    room.hear(part(xids[0], entry(FLOWS[0]), more=True))
+    assert room.take() == [MetersCounted(DPID, room.session, ())]
+    answer_counters(room, xids)
+    assert room.take() == []
+
+
+def test_no_end_of_counters_or_meters(monkeypatch):
+    room = Room()
+    monkeypatch.setattr(counting, "MAX_TOLD", 2)
+    xids = counters(room)
+    room.hear(part(xids[0], entry(FLOWS[0]) * 2, more=True))
+    assert room.take() == []
+    room.hear(part(xids[0], entry(FLOWS[0]), more=True))
+    assert room.take() == [MetersCounted(DPID, room.session, ())]
+    monkeypatch.setattr(readings, "MAX_METERS", 1)
+    room.switches.read_meters(ReadMeters(DPID, room.session, 3))
+    ((_, xid, _),) = room.datapath.take()
+    room.hear(part(xid, METER_CONFIGS, more=True, what=ofp.OFPMP_METER_CONFIG))
+    assert [type(fact) for fact in room.take()] == [ReadFailed]
+
+
+@pytest.mark.parametrize("spoil", ["refused", "unreadable"])
+def test_flows_that_are_not_all_counted_are_no_reading(spoil):
+    """What is missing in a reading would be counted anew by the next, from its beginning."""
+    room = Room()
+    first, *others = counters(room)
+    if spoil == "refused":
+        room.error(first, ofp.OFPET_BAD_REQUEST, ofp.OFPBRC_EPERM)
+    else:
+        room.hear(part(first, b"xx"))
+    answer_counters(room, others)
+    assert room.take() == [MetersCounted(DPID, room.session, ())]
+
+
+def test_a_switch_that_has_meters_and_does_not_tell_them_is_not_read():
+    room = Room()
+    features, configs, xid = questions(room)
+    room.hear(part(features, struct.pack("!IIIBB2x", HIGHEST_METER, 2, 15, 1, 0), what=ofp.OFPMP_METER_FEATURES))
+    room.error(configs, ofp.OFPET_BAD_REQUEST, ofp.OFPBRC_EPERM)
+    room.hear(part(xid, b""))
+    assert room.take() == [ReadFailed(DPID, room.session, "it does not tell its meters")]
 
 
 def test_meters_are_read_alone_and_a_switch_that_refuses_is_read_anew():

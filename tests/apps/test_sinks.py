@@ -148,6 +148,14 @@ def test_syslog_of_this_machine_and_its_restart(tmp_path):
         assert b'{"n":1}' in server.recv(4096)
 
 
+def test_a_name_that_nobody_can_be_asked_for_ends_nothing():
+    """getaddrinfo raises UnicodeError for it, which is no OSError."""
+    for host in ("h..x", "a" * 64, "\udc80"):
+        with pytest.raises(NotWritten, match="syslog at ") as caught:
+            SyslogSink((host, 514)).write([ONE])
+        assert (caught.value.written, caught.value.lost) == (0, 0)
+
+
 @contextlib.contextmanager
 def listening(path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
@@ -176,6 +184,7 @@ def test_a_line_too_long_for_a_datagram_is_lost_alone():
 
 @pytest.mark.parametrize(
     "text", ["", "file", "file:", "file:a\0b", "syslog:", "syslog:h", "syslog:h:0", "syslog:h:65536", "syslog:h:x",
+             "syslog:h..x:514", "syslog:.:514", f"syslog:{'a' * 64}.example:514", "syslog:h\n:514", "syslog:a:b:514",
              "syslog:unix:", "stdout:", "/var/log/x", "syslog:h:" + "9" * 5000]
 )  # fmt: skip
 def test_no_sink_has_such_a_name(text):

@@ -1,16 +1,18 @@
 """What the status says in every state; and that it never says "enforced" while something is missing."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from policy.flows.cookies import LAYOUT
 from ryu_apps.engine import Engine, EngineSettings
 from ryu_apps.facts import GraceOver
-from ryu_apps.status import status_of
+from ryu_apps.status import status_of, troubles
 from tests.apps.shops import APP, DB, ETH, ONE, OTHER, PORTS, WEB, A, B, a, b, shop
 from tests.apps.worlds import World
 from tests.topology.builders import MAC_1, P, vnic
+from topology.ports import Finding, Topology
 
 BAD = ONE.replace("tcp/8080", "tcp/nonsense")
 TRUSTED = ONE.replace("db:  {labels", "db:  {trusted: true, labels")
@@ -71,6 +73,7 @@ def test_everything_is_enforced():
         "name": "br0",
         "host": "hv1",
         "dpid": "0000000000000001",
+        "handed_over": True,
         "connected": True,
         "state": "idle",
         "wanted": revision,
@@ -229,6 +232,21 @@ def test_a_bridge_that_would_open_without_us():
     world.refuse_writes = None
     world.pass_time(5)
     assert lines(world) == []
+
+
+def test_names_forge_no_line_of_the_log():
+    world = shop()
+    evil = "tap\n2026-11-27 ALARM\x1b[2J\u202e"
+    world.update(a(*PORTS, P(evil), vnic(evil + "2", "web", MAC_1)))
+    world.run()
+    told = list(troubles(world.engine))
+    assert len(told) >= 2 and all(line.isprintable() for line in told)
+    assert any("tap\\n2026-11-27 ALARM\\x1b[2J\\u202e" in line for line in told)
+    # Programs get names as they are.
+    assert evil in by_port(world)
+    topology = Topology((), (Finding("x", f"hv1/br0/{evil}", "is odd"),))
+    (line,) = troubles(SimpleNamespace(topology=topology, handed_over=bool))
+    assert line.isprintable() and line.endswith("\\u202e: is odd")
 
 
 def test_bridges_with_one_datapath_id_are_nobodys():

@@ -1,14 +1,18 @@
 """Connections that come and go, and several of one bridge."""
 
+import contextlib
 
 from ryu.ofproto import ofproto_v1_4 as ofp
 
 from ryu_apps.facts import (
+    Answer,
     ReadFlows,
+    ReadMeters,
     SendBundle,
     SwitchDown,
     SwitchUp,
 )
+from ryu_apps.switches.line import MAX_PENDING
 from ryu_apps.switches.switches import MAX_COMPLAINTS, Switches
 from tests.apps.switch_room import DPID, FLOWS, Datapath, Room
 
@@ -75,6 +79,49 @@ def test_sending_never_waits():
     switches.disconnect(DPID, session)
     assert datapath.sent == [] and datapath.closed == 0
     assert len(tasks) == 3
+
+
+def test_what_can_be_left_unsaid_is_when_a_switch_does_not_read():
+    tasks, facts = [], []
+    switches = Switches(facts.append, spawn=lambda *task: tasks.append(task))
+    switches.up(Datapath())
+    session = facts[0].session
+
+    def run_all():
+        while tasks:
+            task, *arguments = tasks.pop()
+            task(*arguments)
+
+    for _ in range(1000):
+        switches.answer(Answer(DPID, session, 1, 0, 0, b"frame"), 0)
+    assert len(tasks) == MAX_PENDING
+    switches.read_meters(ReadMeters(DPID, session, 1))
+    assert switches.count() == 0 and len(tasks) == MAX_PENDING
+    # Never what the firewall is made of.
+    switches.read(ReadFlows(DPID, session))
+    switches.send(SendBundle(DPID, session, 1, FLOWS, ()))
+    assert len(tasks) == MAX_PENDING + 2
+    run_all()
+    switches.answer(Answer(DPID, session, 1, 0, 0, b"frame"), 0)
+    assert len(tasks) == 1 and switches.count() == 1
+
+
+def test_a_switch_that_cannot_be_sent_to_is_not_taken_for_clogged():
+    class Broken(Datapath):
+        def send(self, data):
+            raise OSError("gone")
+
+    def spawn(task, *arguments):
+        # An exception ends a green thread and nothing else.
+        with contextlib.suppress(OSError):
+            task(*arguments)
+
+    facts = []
+    switches = Switches(facts.append, spawn=spawn)
+    switches.up(Broken())
+    for _ in range(2 * MAX_PENDING):
+        switches.answer(Answer(DPID, facts[0].session, 1, 0, 0, b"frame"), 0)
+    assert switches.count() == 1
 
 
 def test_errors_about_nothing_are_logged_but_not_for_ever(caplog):

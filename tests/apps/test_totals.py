@@ -5,15 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from policy.flows.cookies import Drop, Kind, Reason, cookie
+from policy.flows.cookies import Drop, Kind, Reason, cookie, reason
 from policy.flows.tables import TABLES
 from policy.model import Side
 from ryu_apps.facts import FlowsCounted, MetersCounted
+from ryu_apps.ovsdb_facts import OvsdbSnapshot
 from ryu_apps.reports.metrics import exposition
 from ryu_apps.reports.reporter import MAX_WAITING, Reporter
+from ryu_apps.reports.reports import Reports
 from ryu_apps.reports.totals import UNKNOWN, Count, Totals, side_of
 from ryu_apps.status import status_of
 from tests.apps.reporting import at, entry, number, punted, reports, world
+from tests.topology.builders import database
 
 EGRESS, INGRESS = TABLES["EGRESS_APPLICATION"].number, TABLES["INGRESS_APPLICATION"].number
 RULE, OTHER = cookie(Kind.RULE, 5), cookie(Kind.RULE, 6)
@@ -103,6 +106,35 @@ def test_the_page(it):
     assert page["meters"] == [{"bridge": "br0", "host": "hv1", "packets": 9}]
 
 
+def test_bridges_that_nobody_knows_are_not_counted(it):
+    it.hear([FlowsCounted(99, 1, (entry(RULE, 4, 400, EGRESS),)), MetersCounted(99, 1, ((1, 9),))], at(0))
+    assert it.page()["losses"]["meters"] == 0 and not it.totals._flows and not it.totals._counts
+
+
+def test_bridges_that_are_gone_are_forgotten_and_what_they_have_counted_is_not():
+    made = world()
+    it = Reports(made.engine)
+    mark = number(made.engine, "shop/web-app")
+    counted = [FlowsCounted(1, 1, (entry(mark, 4, 400, EGRESS),)), MetersCounted(1, 1, ((1, 9),))]
+    it.hear(counted, at(0))
+    there = made.servers["unix:a"]
+    gone = OvsdbSnapshot("unix:a", database(remote="unix:a", bridge="other", dpid=2))
+    # Its datapath id is not known for a moment: its counters go on.
+    made.facts.append(gone)
+    made.run()
+    it.hear(counted, at(1))
+    made.facts.append(OvsdbSnapshot("unix:a", there))
+    made.run()
+    it.hear(counted, at(2))
+    assert it.page()["losses"]["meters"] == 9 and it.totals.all(reason(mark)).packets == 4
+    made.disconnect(1)
+    made.facts.append(gone)
+    made.run()
+    it.hear([], at(3))
+    assert it.page()["losses"]["meters"] == 9 and it.totals.all(reason(mark)).packets == 4
+    assert not it.totals._flows and not it.totals._meters and not it.totals.meters
+
+
 def samples(engine, reporter):
     page = {**status_of(engine)}
     text = exposition(page, reporter.page(), 3, reporter.waiting).decode()
@@ -115,6 +147,7 @@ def samples(engine, reporter):
 
 def test_metrics_say_what_the_pages_say():
     engine = world().engine
+    engine.sessions[1].drift = 3
     reporter = Reporter(engine, sinks=["stdout"])
     mark = number(engine, "shop/web-app")
     reporter.reports.hear([FlowsCounted(1, 1, (entry(mark, 4, 400, EGRESS),)), punted(mark)], at(0))
@@ -130,6 +163,7 @@ def test_metrics_say_what_the_pages_say():
     assert found["portcullis_log_failing", (("sink", "stdout"),)] == 0
     (flows,) = [value for (name, _), value in found.items() if name == "portcullis_bridge_flows"]
     assert flows == engine.sessions[1].count()
+    assert [value for (name, _), value in found.items() if name == "portcullis_bridge_drift_total"] == [3]
 
 
 def test_copies_that_find_the_queue_full_are_counted_but_counters_are_not_lost():

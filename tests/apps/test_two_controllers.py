@@ -1,4 +1,4 @@
-"""Two controllers, one bridge: the server's lock says who enforces, and the switch takes changes from that one only."""
+"""Two controllers, one bridge: the server's lock says who enforces, and the switch takes no change from the former."""
 
 import pytest
 from ryu.ofproto import ofproto_v1_4 as ofp

@@ -1,7 +1,8 @@
 """Runs a `PolicyWatch` in a process of its own, patched as ryu-manager does it, and prints what it emits.
 
 Each line is JSON: an outcome, or the answer to a line of stdin: ``check``, ``writing``, ``cpu``, ``pester``.
-A second argument is the least number of seconds that a load takes; its beginning is told then.
+A second argument is the least number of seconds that a load takes; its beginning is told then. A third one is the quiet
+that the watch waits for, a fourth one how long it waits before it says so in the log.
 """
 
 from eventlet import monkey_patch
@@ -38,10 +39,11 @@ def slow(seconds):
     load = policy_watch.Loader.load
 
     def slowly(loader, path):
-        found = load(loader, path)
-        say(loading=True)
-        patcher.original("time").sleep(seconds)
-        return found
+        try:
+            return load(loader, path)
+        finally:
+            say(loading=True)
+            patcher.original("time").sleep(seconds)
 
     policy_watch.Loader.load = slowly
 
@@ -60,6 +62,10 @@ def pester(watch):
 def main():
     if len(sys.argv) > 2:
         slow(float(sys.argv[2]))
+    if len(sys.argv) > 3:
+        policy_watch.SETTLE = float(sys.argv[3])
+    if len(sys.argv) > 4:
+        policy_watch.RESTLESS = float(sys.argv[4])
     watch = PolicyWatch(Path(sys.argv[1]), emit)
     watch.start()
     # Reading must not stop the watch: in a real thread.

@@ -362,7 +362,7 @@ class World:
     def _worked_out(self, dpid):
         """As said by nobody but the compiler."""
         document = self.document or NO_POLICY
-        topology = resolve(self.told, document.inventory, UPLINKS, self.engine.settings.bridges)
+        topology = resolve(self.told, document.inventory, UPLINKS, self.engine.settings.looked_at)
         # Ports that the switch does not take are the engine's own knowledge; there are tests for them alone.
         refused = {uuid for _, uuid in self.engine.refused}
         topology = replace(
@@ -379,7 +379,7 @@ class World:
 
     def check_enforced(self):
         """Every managed bridge holds what it must, and nothing is on its way."""
-        for bridge in self.engine.topology.bridges:
+        for bridge in filter(self.engine.handed_over, self.engine.topology.bridges):
             switch = self.switches[bridge.dpid]
             assert switch.session is not None or self._waits(SwitchDown, bridge.dpid)
             assert self.holds_wanted(bridge.dpid)

@@ -1,12 +1,15 @@
 """`portcullis run`: the command line of ryu-manager."""
 
 import os
+import re
 import shlex
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
+from mininet_scenarios.lab.controller import free_port
 from tests.commands.conftest import portcullis
 
 APPLICATION = Path(__file__).parents[2] / "ryu_apps"
@@ -94,3 +97,49 @@ def test_no_application(shop, monkeypatch):
     result = portcullis("run", ".", "--dry-run")
     assert result.exit_code == 2
     assert "not installed" in result.stderr
+
+
+# --- where it connects to, and where it listens
+
+
+@pytest.mark.parametrize(
+    "remote",
+    ["tcp:host", "tcp::6640", "tcp:host:0", "tcp:host:x", "tcp:a:b:1", "ssl:host", "unix:", "bogus", "http://h:1", ""],
+)
+def test_servers_that_are_none(remote, shop):
+    result = portcullis("run", ".", "--dry-run", "--ovsdb", remote)
+    assert result.exit_code == 2 and "is not an OVSDB server like unix:FILE" in result.stderr
+
+
+@pytest.mark.parametrize("remote", ["tcp:host:6640", "ssl:[::1]:6640", "tcp:10.0.0.1:6640", "unix:/run/x/db.sock"])
+def test_servers(remote, shop):
+    assert portcullis("run", ".", "--dry-run", "--ovsdb", remote).exit_code == 0
+
+
+@pytest.fixture
+def taken():
+    """A port at which somebody listens who would share it."""
+    with socket.socket() as other:
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+            other.setsockopt(socket.SOL_SOCKET, option, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+@pytest.mark.parametrize("openflow", [True, False])
+def test_a_port_that_is_taken(shop, monkeypatch, taken, openflow):
+    became = []
+    monkeypatch.setattr("os.execv", lambda *words: became.append(words))
+    ports = (taken, free_port()) if openflow else (free_port(), taken)
+    result = portcullis("run", ".", "--listen", f"127.0.0.1:{ports[0]}", "--status-port", ports[1])
+    assert (result.exit_code, became) == (2, [])
+    assert result.stderr == f"portcullis: cannot listen at 127.0.0.1:{taken}: Address already in use\n"
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "[2001:db8::1]"])
+def test_an_address_that_is_elsewhere(shop, monkeypatch, address):
+    monkeypatch.setattr("os.execv", lambda *words: pytest.fail("it starts, and is deaf"))
+    result = portcullis("run", ".", "--listen", f"{address}:6653", "--status-port", free_port())
+    assert result.exit_code == 2
+    assert re.fullmatch(rf"portcullis: cannot listen at {re.escape(address)}:6653: [A-Z][a-z ]+\n", result.stderr)

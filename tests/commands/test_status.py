@@ -26,6 +26,27 @@ def test_enforced(shop, controller):
         assert word in result.stdout
 
 
+def test_what_should_be_looked_at_though_all_is_enforced(shop, controller):
+    page = status_page()
+    page["bridges"][0] |= {"drift": 3, "foreign_removed": 1}
+    page["log"] = [
+        {"sink": "file:/x", "error": "/x: No space left on device", "lost": 7},
+        {"sink": "syslog", "error": None, "lost": 1},
+        {"sink": "stdout", "error": None, "lost": 0},
+    ]
+    controller.pages["/portcullis/status"] = page
+    result = portcullis("status")
+    assert result.exit_code == 0
+    for line in (
+        "bridge br0 of hv1, since it connected: somebody else has changed it, drift 3 (put back)",
+        "bridge br0 of hv1, since it connected: 1 flow of others removed",
+        "log file:/x cannot be written: /x: No space left on device; 7 lines lost",
+        "log syslog: 1 line lost",
+    ):
+        assert line in result.stdout.splitlines()
+    assert "stdout" not in result.stdout
+
+
 def test_not_enforced(shop, controller):
     controller.pages["/portcullis/status"] = status_page(engine(SwitchDown(DPID, 1), OvsdbLost(REMOTE, "gone away")))
     result = portcullis("status")

@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ryu_apps.ovsdb import OvsdbClient
-from ryu_apps.ovsdb_facts import OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
+from ryu_apps.ovsdb_facts import OvsdbLock, OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from tests.live.private_ovs import DEADLINE, PrivateOvs
 from topology.inventory import Inventory
 from topology.join import resolve
@@ -48,6 +49,9 @@ class Child:
         self._process.wait()
         self._process.stdin.close()
         self._process.stdout.close()
+
+    def signal(self, number):
+        self._process.send_signal(number)
 
     def do(self, command, *arguments):
         self._process.stdin.write(repr((command, arguments)).encode() + b"\n")
@@ -274,6 +278,25 @@ def test_stop_ends_the_thread_and_leaves_no_descriptor(ovs, child):
     add_bridge(ovs, "br0")
     assert child.next(0.3) is None
     assert stopped == ("stopped", 0)
+
+
+def test_the_lock_of_a_frozen_holder_goes_on_where_the_server_probes_it():
+    """On a unix socket ovsdb-server does so only if a row of table Manager says it (docs/operation.md)."""
+    with PrivateOvs("db:Open_vSwitch,Open_vSwitch,manager_options") as ovs:
+        ovs.vsctl(f"set-manager punix:{ovs.folder}/manager.sock")
+        row = ovs.vsctl("--bare --columns=_uuid list manager")
+        ovs.vsctl(f"set manager {row} inactivity_probe=1000")
+        ovs.wait_for((ovs.folder / "manager.sock").exists, "socket")
+        remote = f"unix:{ovs.folder}/manager.sock"
+        with Child(remote) as first:
+            assert first.wait_for(OvsdbSnapshot).ours
+            with Child(remote) as second:
+                assert not second.wait_for(OvsdbSnapshot).ours
+                first.signal(signal.SIGSTOP)
+                assert second.wait_for(OvsdbLock).ours
+                # The first finds out when it goes on.
+                first.signal(signal.SIGCONT)
+                assert not first.wait(lambda said: isinstance(said, OvsdbSnapshot), "snapshot").ours
 
 
 def test_a_server_that_is_not_there_is_told_once_then_found(tmp_path):

@@ -1,0 +1,88 @@
+"""Settings that cannot be meant: the controller says so in one line, and does not start."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mininet_scenarios.lab.controller import free_port
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(folder, *options, config=""):
+    """What ryu-manager with our application says when it ends by itself, line by line."""
+    (folder / "ryu.conf").write_text(config)
+    (folder / "policy.yaml").write_text("version: 1\n")
+    command = [
+        str(Path(sys.executable).with_name("ryu-manager")),
+        *("--user-flags", "ryu_apps/settings.py", "--config-file", str(folder / "ryu.conf")),
+        "ryu_apps/portcullis.py",
+        *("--portcullis-policy", str(folder), "--portcullis-ovsdb", f"unix:{folder}/db.sock"),
+        *("--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(free_port())),
+        *("--wsapi-port", str(free_port())),
+        *options,
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return [line for line in done.stderr.splitlines() if line.startswith("portcullis: ")]
+
+
+def test_a_server_that_is_none_told_by_the_controller(tmp_path):
+    (line,) = start(tmp_path, "--portcullis-ovsdb", "tcp:host")
+    assert line == (
+        "portcullis: --portcullis-ovsdb: 'tcp:host' is not an OVSDB server like "
+        "unix:FILE, tcp:HOST:PORT or ssl:HOST:PORT"
+    )
+
+
+def test_tls_without_keys(tmp_path):
+    (line,) = start(tmp_path, "--portcullis-ovsdb", "ssl:127.0.0.1:6640", config="[portcullis]\novsdb_ca_cert = x\n")
+    assert line == (
+        "portcullis: ssl:127.0.0.1:6640 needs ovsdb_private_key, ovsdb_certificate, ovsdb_ca_cert in [portcullis] of "
+        "--config-file; not set: ovsdb_private_key, ovsdb_certificate"
+    )
+
+
+@pytest.mark.parametrize(
+    "spoilt,told",
+    [
+        ({"ovsdb_private_key": "nowhere"}, "ovsdb_private_key = nowhere: No such file or directory"),
+        ({"ovsdb_certificate": "/dev/null"}, "are no pair in PEM form"),
+        ({"ovsdb_ca_cert": "/dev/null"}, "ovsdb_ca_cert = /dev/null is no certificate in PEM form"),
+    ],
+)
+def test_tls_files_that_are_none(tmp_path, spoilt, told):
+    files = [str(tmp_path / name) for name in ("key", "certificate", "certificate")]
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", files[0], "-out", files[1]]
+    subprocess.run(["openssl", *words], check=True, capture_output=True)
+    keys = dict(zip(("ovsdb_private_key", "ovsdb_certificate", "ovsdb_ca_cert"), files, strict=True)) | spoilt
+    config = "[portcullis]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items())
+    (line,) = start(tmp_path, "--portcullis-ovsdb", "ssl:127.0.0.1:6640", config=config)
+    assert told in line
+
+
+def test_keys_that_mean_nothing(tmp_path):
+    (line,) = start(tmp_path, config="[DEFAULT]\nx = 1\n[portcullis]\nuplinks = eth1\nlog-rate = 5\ngrace = 3\n")
+    assert line.endswith("/ryu.conf: unknown in [portcullis]: uplinks, log-rate; did you mean 'uplink'?")
+
+
+@pytest.fixture
+def taken():
+    """A port at which somebody listens who would share it."""
+    with socket.socket() as other:
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+            other.setsockopt(socket.SOL_SOCKET, option, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+@pytest.mark.parametrize("option", ["--ofp-tcp-listen-port", "--wsapi-port"])
+def test_a_port_that_is_taken_told_by_the_controller(tmp_path, taken, option):
+    assert start(tmp_path, option, str(taken)) == [
+        f"portcullis: cannot listen at 127.0.0.1:{taken}: Address already in use"
+    ]
