@@ -29,8 +29,8 @@ PARALLEL := -n 2 --dist loadfile
 # More words for pytest: make live ARGS="-k stream -x"
 ARGS ?=
 
-.PHONY: help setup system demo test lint types unit live faults attack golden fuzz bench bench-flood bench-analysis clean \
-        distclean
+.PHONY: help setup system demo test lint types unit live faults attack golden fuzz upgrade bench bench-flood bench-analysis \
+        clean distclean
 
 help: ## this text
 	@echo "Portcullis: a stateful firewall at every virtual NIC of every hypervisor that runs Open vSwitch."
@@ -101,6 +101,9 @@ golden: setup ## write the golden files anew; then review the difference like an
 fuzz: setup ## thousands of random policies and packets, for a night; failures become golden cases
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest --timeout 0 tests/flows/test_roads.py tests/flows/test_real_roads.py \
 	  tests/policy/test_fuzz.py $(ARGS)
+
+upgrade: setup ## from the last commit whose tables had another layout to this one, under traffic; needs git's history
+	$(SUDO) $(BIN)/python -m pytest tests/live/upgrade_from_history.py $(ARGS)
 
 bench: PACKAGES += $(BENCH_APT)
 bench: setup $(VENV)/.bench-ready ## Portcullis, OVN and a plain bridge side by side: a table; ARGS='--long --json FILE --chart FILE.png'

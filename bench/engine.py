@@ -214,8 +214,8 @@ class Switches:
 
 def _packed(bundle: SendBundle) -> int:
     """Pack a bundle as the controller does; its length in octets."""
-    messages = [wire.flow_mod(flow, 0, wire.DELETE_STRICT) for flow in bundle.remove]
-    messages += [wire.flow_mod(flow, 0) for flow in bundle.add]
+    messages = [wire.flow_mod(flow, bundle.slot, 0, wire.DELETE_STRICT) for flow in bundle.remove]
+    messages += [wire.flow_mod(flow, bundle.slot, 0) for flow in bundle.add]
     return len(b"".join(wire.bundle_add(1, 3, message) for message in messages))
 
 

@@ -13,6 +13,7 @@ from policy.errors import Problem
 from policy.flows.flow import Flow
 from policy.flows.meters import Meter
 from policy.flows.packet_in import Copy
+from policy.flows.slots import FIRST, numbers_of
 from policy.flows.wire import Installed
 from policy.model import Document
 from ryu_apps.ovsdb_facts import OvsdbFact
@@ -267,11 +268,13 @@ class DriftFound:
 
 @dataclass(frozen=True, slots=True)
 class SendBundle:
-    """Change a bridge, all or nothing. ``foreign`` are others' flows that stand in our tables, to be removed.
+    """Change a bridge, all or nothing. ``foreign`` are others' flows that stand in our tables, to be removed, and
+    ``outdated`` flows of ours that another generation of the pipeline has left there.
 
-    ``forget`` names conntrack zones whose connections must be forgotten first: they get another vNIC.
-    ``unlearn``: forget which MAC lives behind which uplink. Meters are added and changed before the flows, and removed
-    after them: OpenFlow takes no meter into a bundle.
+    ``slot`` is where flows are added and removed; ``retire`` names slots to be emptied. ``forget`` names conntrack
+    zones whose connections must be forgotten first: they get another vNIC. ``unlearn``: forget which MAC lives behind
+    which uplink. Meters are added and changed before the flows, and removed after them: OpenFlow takes no meter into a
+    bundle.
     """
 
     dpid: int
@@ -285,10 +288,14 @@ class SendBundle:
     add_meters: tuple[Meter, ...] = ()
     change_meters: tuple[Meter, ...] = ()
     remove_meters: tuple[int, ...] = ()
+    slot: int = FIRST
+    outdated: tuple[Installed, ...] = ()
+    retire: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         meters = len(self.add_meters) + len(self.change_meters) + len(self.remove_meters)
-        return len(self.add) + len(self.remove) + len(self.foreign) + self.unlearn + meters
+        gone = len(self.remove) + len(self.foreign) + len(self.outdated) + len(self.retire) * len(numbers_of(FIRST))
+        return len(self.add) + gone + self.unlearn + meters
 
 
 @dataclass(frozen=True, slots=True)

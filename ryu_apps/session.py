@@ -8,7 +8,8 @@ READING --flows read--> IDLE --difference--> CHANGING --committed--> IDLE
    |                       |refused             |refused
    +---- after a pause -- WAITING <-------------+
 
-Where the switch tells that somebody else has changed its flows, it goes from IDLE to READING again.
+Where the switch tells that somebody else has changed its flows, it goes from IDLE to READING again. Which slot of the
+switch's tables the flows are in, `ryu_apps.generations` says.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from policy.flows.cookies import Kind, is_ours, reason
+from policy.flows.cookies import Kind, reason
 from policy.flows.difference import Difference, change, difference
 from policy.flows.fields import ETH_SRC
 from policy.flows.flow import Flow, Key
 from policy.flows.meters import HIGHEST_METER, Meter
 from policy.flows.pieces import Wanted
 from policy.flows.shared_map import SharedMap
-from policy.flows.tables import BY_NUMBER, TABLES
+from policy.flows.slots import FIRST
+from policy.flows.tables import TABLES
 from policy.flows.wire import Installed
 from ryu_apps.drift import Drift, altered_meters, drift
 from ryu_apps.facts import (
@@ -38,6 +40,7 @@ from ryu_apps.facts import (
     ReadMeters,
     SendBundle,
 )
+from ryu_apps.generations import RETIRE_AFTER, Found, Remains, shared_meters, sort
 
 # Seconds without an answer after which a bridge is taken for dead; OVS commits thousands of flows in well under one.
 ANSWER_SECONDS = 30.0
@@ -62,7 +65,9 @@ class State(enum.Enum):
 @dataclass(slots=True)
 class Session:
     """The state of one connection. ``installed`` is what the switch holds of ours, as far as we know: flows as it has
-    told them, or what was last brought there.
+    told them, or what was last brought there. ``slot`` is where; ``outdated`` are flows of ours that another generation
+    has left in its way, and ``holders`` who had which conntrack zone in that. ``leading``: all of table 0 leads to
+    ``slot``, and nothing to ``remains``.
 
     ``master``: the switch has made us its master, and takes changes from no former one. ``touched``: somebody else has
     changed something since it was read. ``looks``: how often it has been read for that reason lately. ``watched``: the
@@ -76,7 +81,14 @@ class Session:
     meters: SharedMap[int, Meter] | Mapping[int, Meter | None] = field(default_factory=dict)
     metered: bool = True
     foreign: tuple[Installed, ...] = ()
+    slot: int = FIRST
+    outdated: tuple[Installed, ...] = ()
+    holders: frozenset[tuple[int, int]] = frozenset()
+    remains: Remains = field(default_factory=Remains)
+    leading: bool = False
     sending: Wanted | None = None
+    sending_meters: SharedMap[int, Meter] | Mapping[int, Meter | None] = field(default_factory=dict)
+    sending_retires: bool = False
     sending_revision: str | None = None
     in_force: str | None = None
     serial: int = 0
@@ -120,31 +132,27 @@ class Session:
         """
         if self.state is not State.READING:
             return []
-        ours: dict[Key, Flow] = {}
-        foreign: list[Installed] = []
-        for entry in entries:
-            if entry.table not in BY_NUMBER:
-                continue
-            why = reason(entry.cookie)
-            if BY_NUMBER[entry.table].dynamic and why is not None and why.kind is Kind.LEARNED:
-                continue
-            if entry.flow is not None and is_ours(entry.cookie):
-                ours[entry.flow.key] = entry.flow
-            else:
-                foreign.append(entry)
         # What was there before our first word of this connection is compared with nothing.
         compared = self.in_force is not None and self.master
-        found = drift(self._known(), ours, foreign, self.meters, meters) if compared else Drift()
-        self.installed, self.foreign = ours, tuple(foreign)
+        there = sort(entries, self.slot if compared else None)
+        others = there.outdated + there.foreign
+        found = drift(self._known(), there.ours, others, self.meters, meters) if compared else Drift()
+        self._take(there)
         self.meters, self.metered = meters, most_meters >= HIGHEST_METER
         # What we have put there ourselves, without a policy, is no last good policy of an earlier run.
-        self.was_ours = self.was_ours or (bool(ours) and self.in_force is None)
+        self.was_ours = self.was_ours or (there.enforcing and self.in_force is None)
         self.state = State.IDLE
         self.serial += 1
         if not found:
             return []
         self.drift += len(found)
         return [DriftFound(self.dpid, found.missing, found.altered, found.added, found.sample)]
+
+    def _take(self, there: Found) -> None:
+        self.slot, self.installed = there.slot, there.ours
+        self.outdated, self.foreign, self.holders = there.outdated, there.foreign, there.holders
+        self.leading = False
+        self.remains.found(there.remains, in_use=bool(there.outdated))
 
     def _known(self) -> Mapping[Key, Flow]:
         return self.installed.flat() if isinstance(self.installed, Wanted) else self.installed
@@ -194,19 +202,27 @@ class Session:
         """Bring the switch from what it holds to what is wanted, if it is free."""
         if self.state is not State.IDLE:
             return []
-        changes, meters = self._changes(wanted), self._meter_changes(wanted)
-        if not changes and not self.foreign and not meters:
-            self.meters = wanted.meters
+        retires = self.leading and self.remains.due
+        target = wanted.meters if retires or not self.remains.slots else shared_meters(wanted.meters, self.meters)
+        changes, meters = self._changes(wanted), self._meter_changes(target)
+        if not changes and not self.foreign and not self.outdated and not meters and not retires:
+            self.meters = target
             self.installed = wanted
             self.in_force = revision
             self.error, self.pause = None, FIRST_PAUSE
-            return []
+            self.leading = True
+            # After a refusal, say, the wait may be over already.
+            return self.change(wanted, revision) if self.remains.due else self._retire_later()
         # A flow of the same key replaces a foreign one: what is wanted must not be removed after it was added.
-        keys = wanted.flat() if self.foreign else {}
-        foreign = tuple(entry for entry in self.foreign if entry.flow is None or entry.flow.key not in keys)
+        keys = wanted.flat() if self.foreign or self.outdated else {}
+        foreign, outdated = (
+            tuple(entry for entry in entries if entry.flow is None or entry.flow.key not in keys)
+            for entries in (self.foreign, self.outdated)
+        )
         self.serial += 1
         self.state = State.CHANGING
         self.sending, self.sending_revision = wanted, revision
+        self.sending_meters, self.sending_retires = target, retires
         before = changes.remove + changes.replaced
         bundle = SendBundle(
             self.dpid,
@@ -215,15 +231,23 @@ class Session:
             changes.add,
             changes.remove,
             foreign,
-            tuple(sorted({zone for zone, _ in _holders(changes.add) - _holders(before)})),
+            tuple(sorted({zone for zone, _ in _holders(changes.add) - _holders(before) - self.holders})),
             any(map(_is_uplink, before)),
             tuple(now for _, there, now in meters if not there and now is not None),
             tuple(now for _, there, now in meters if there and now is not None),
             tuple(number for number, _, now in meters if now is None),
+            self.slot,
+            outdated,
+            tuple(sorted(self.remains.slots)) if retires else (),
         )
         self.flow_mods += len(bundle)
         self.foreign_removed += len(foreign)
-        return [bundle, self._due("answer", ANSWER_SECONDS)]
+        return [bundle, self._due("answer", ANSWER_SECONDS), *self._retire_later()]
+
+    def _retire_later(self) -> list[Effect]:
+        """Once nothing leads to old generations any more, they go after a time."""
+        number = self.remains.wait() if self.leading else None
+        return [] if number is None else [Later(RETIRE_AFTER, Due(self.dpid, self.number, "retire", number))]
 
     def _changes(self, wanted: Wanted) -> Difference:
         if wanted is self.installed:
@@ -233,18 +257,20 @@ class Session:
             return change(wanted, self.installed)
         return difference(wanted.flat(), self.installed)
 
-    def _meter_changes(self, wanted: Wanted) -> list[tuple[int, bool, Meter | None]]:
+    def _meter_changes(
+        self, target: SharedMap[int, Meter] | Mapping[int, Meter | None]
+    ) -> list[tuple[int, bool, Meter | None]]:
         """The meters that differ: number, whether there is one now, and what it is to be (None: nothing)."""
-        if wanted.meters is self.meters:
+        if target is self.meters:
             return []
-        if isinstance(self.meters, SharedMap):
-            changes = wanted.meters.changes_since(self.meters)
+        if isinstance(self.meters, SharedMap) and isinstance(target, SharedMap):
+            changes = target.changes_since(self.meters)
             return [(number, then is not None, now) for number, then, now in changes]
-        numbers = {**wanted.meters, **self.meters}
+        numbers = {**target, **self.meters}
         return [
-            (number, number in self.meters, wanted.meters.get(number))
+            (number, number in self.meters, target.get(number))
             for number in numbers
-            if self.meters.get(number) != wanted.meters.get(number) or number not in wanted.meters
+            if self.meters.get(number) != target.get(number) or number not in target
         ]
 
     def flows(self) -> Iterable[Flow]:
@@ -260,7 +286,10 @@ class Session:
         if self.state is not State.CHANGING or serial != self.serial or self.sending is None:
             return False
         self.installed, self.sending, self.foreign = self.sending, None, ()
-        self.meters = self.installed.meters
+        self.meters = self.sending_meters
+        self.outdated, self.holders, self.leading = (), frozenset(), True
+        if self.sending_retires:
+            self.remains.gone()
         self.in_force = self.sending_revision
         self.state = State.IDLE
         self.bundles += 1
@@ -301,6 +330,9 @@ class Session:
                 return []
             again = self._look_at_meters()
             return [ReadMeters(self.dpid, self.number, self.serial), *again] if self.idle else again
+        if what == "retire":
+            self.remains.over(serial)
+            return []
         if what == "look":
             self.touched = True
             return [Later(LOOK_AGAIN, Due(self.dpid, self.number, "look", 0))]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from policy.commands.output import clean
+from policy.flows.cookies import LAYOUT
 from ryu_apps.engine import REFUSED, Engine
 from ryu_apps.session import Session, State
 from topology.learned import Learned
@@ -193,6 +194,9 @@ def _bridge(engine: Engine, bridge: Bridge) -> Status:
         "in_force": session.in_force if session else None,
         "error": session.error if session else None,
         "flows": session.count() if session else None,
+        "layout": LAYOUT,
+        "slot": session.slot if session else None,
+        "old_slots": sorted(session.remains.slots) if session else [],
         "flow_mods": session.flow_mods if session else 0,
         "bundles": session.bundles if session else 0,
         "refusals": session.refusals if session else 0,

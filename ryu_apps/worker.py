@@ -17,6 +17,7 @@ from ryu.lib import hub
 from policy import collector
 from policy.commands.output import clean
 from policy.flows.learning import is_about_claims
+from policy.flows.slots import SLOTS, on_wire
 from policy.flows.tables import TABLES
 from ryu_apps.engine import Engine
 from ryu_apps.facts import (
@@ -50,8 +51,8 @@ from topology.ports import Finding, Topology
 
 LOG = logging.getLogger(__name__)
 
-# The address fields that our tables match by prefix, by table number.
-PREFIXES = {table.number: table.prefixes for table in TABLES.values() if table.prefixes}
+# The address fields that our tables match by prefix, by the tables' numbers in all slots.
+PREFIXES = {on_wire(table, slot): table.prefixes for table in TABLES.values() for slot in SLOTS if table.prefixes}
 
 # Characters of a defect's facts that are logged: a snapshot of a database is a fact too.
 MAX_DOING = 10_000
@@ -185,8 +186,8 @@ class Worker:
     def _carry_out(self, effect: Effect) -> None:
         carry: Mapping[type, Callable[[Any], None]] = {
             ReadFlows: self.switches.read,
-            Answer: self.switches.answer,
-            Ask: self.switches.ask,
+            Answer: lambda e: self._send_frame(self.switches.answer, e),
+            Ask: lambda e: self._send_frame(self.switches.ask, e),
             ReadMeters: self.switches.read_meters,
             ClaimBridge: self.switches.claim,
             DriftFound: self._alarm,
@@ -200,6 +201,11 @@ class Worker:
         }
         carry[type(effect)](effect)
 
+    def _send_frame(self, send: Callable[[Any, int], None], effect: Answer | Ask) -> None:
+        session = self.engine.sessions.get(effect.dpid)
+        if session is not None:
+            send(effect, session.slot)
+
     def _alarm(self, effect: DriftFound) -> None:
         LOG.error(
             "ALARM bridge %016x: somebody else has changed it: %d missing, %d altered, %d added; %s; repairing",
@@ -210,6 +216,10 @@ class Worker:
         LOG.info(
             "bridge %016x: bundle %d: +%d -%d flows", effect.dpid, effect.serial, len(effect.add), len(effect.remove)
         )
+        if effect.outdated:
+            LOG.info("bridge %016x: from now on the tables are in slot %d", effect.dpid, effect.slot)
+        for slot in effect.retire:
+            LOG.info("bridge %016x: emptying slot %d: no packet is on its way there any more", effect.dpid, slot)
         if effect.foreign:
             LOG.warning("bridge %016x: removing %d flows that are not ours", effect.dpid, len(effect.foreign))
         self.switches.send(effect)

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from policy.flows.slots import on_wire
 from policy.flows.tables import BY_NUMBER, TABLES
 from topology.rows import BRIDGE_KEYS, COLUMNS, INTERFACE_KEYS, OPTION_KEYS, SWITCH_KEYS
 
@@ -24,12 +25,12 @@ def rows(text: str) -> list[list[str]]:
 
 def test_the_range_of_our_tables():
     told = [
-        (name, found[1])
-        for name, page in PAGES.items()
-        for found in re.finditer(r"\btables?[^.|]{0,20}\b0 to (\d+)", page)
+        tuple(map(int, found.groups()))
+        for page in PAGES.values()
+        for found in re.finditer(r"\bslot 0 is tables (\d+) to (\d+), slot 1 tables (\d+) to (\d+)", page)
     ]
-    assert {name for name, _ in told} >= {"operation.md", "design.md"}
-    assert [(name, last) for name, last in told if int(last) != max(BY_NUMBER)] == []
+    ends = BY_NUMBER[1], BY_NUMBER[max(BY_NUMBER)]
+    assert told == [tuple(on_wire(table, slot) for slot in (0, 1) for table in ends)]
     assert sorted(BY_NUMBER) == list(range(len(TABLES)))
 
 

@@ -16,6 +16,8 @@ from mininet_scenarios.agent.tally import Sender, Tally
 
 Address = tuple[Any, ...]
 
+RECEIVE_BUFFER = 4 << 20  # bytes
+
 
 class _Endpoint(asyncio.DatagramProtocol):
     """One UDP socket, a server's or a client's."""
@@ -71,7 +73,9 @@ class Udp:
 
     async def _endpoint(self, hear: Callable[[_Endpoint, bytes, Address], None], **where: Any) -> _Endpoint:  # noqa: ANN401 - create_datagram_endpoint's own keywords
         loop = asyncio.get_running_loop()
-        _, endpoint = await loop.create_datagram_endpoint(lambda: _Endpoint(hear), **where)
+        transport, endpoint = await loop.create_datagram_endpoint(lambda: _Endpoint(hear), **where)
+        # On a busy machine this process may not run for a second; what has arrived then is no loss of the network.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         return endpoint
 
     def _serve_one(self, endpoint: _Endpoint, data: bytes, peer: Address) -> None:

@@ -74,6 +74,8 @@ class Controller:
         self.listen = listen
         self.namespace = namespace
         self.options = list(options)
+        # Where its program is.
+        self.root = ROOT
         self._settle = settle
         # More for its environment, and where else than to its log its output goes, from the next start on.
         self.environment: dict[str, str] = {}
@@ -107,8 +109,8 @@ class Controller:
         """How it is started."""
         return [
             str(Path(sys.executable).with_name("ryu-manager")),
-            *("--user-flags", str(ROOT / "ryu_apps/settings.py")),
-            str(ROOT / "ryu_apps/portcullis.py"),
+            *("--user-flags", str(self.root / "ryu_apps/settings.py")),
+            str(self.root / "ryu_apps/portcullis.py"),
             *("--portcullis-policy", str(self.policy)),
             *(word for database in self.databases for word in ("--portcullis-ovsdb", database)),
             *("--ofp-listen-host", self.listen),
@@ -133,7 +135,7 @@ class Controller:
             stdin=subprocess.DEVNULL,
             stdout=self._log_file,
             stderr=subprocess.STDOUT,
-            cwd=ROOT,
+            cwd=self.root,
             env=os.environ | {"PYTHONUNBUFFERED": "1"} | self.environment,
         )
 

@@ -69,7 +69,7 @@ def explain(
     groups of an address. Exit status: 0 explained; 1 some flow is not Portcullis's, or not of this policy.
 
     \b
-      portcullis explain /etc/portcullis --cookie 0x7063010200c0ffee
+      portcullis explain /etc/portcullis --cookie 0x7063030200c0ffee
       ovs-ofctl dump-flows br0 | portcullis explain /etc/portcullis --flow -
       ovs-appctl ofproto/trace br0 in_port=1,tcp | portcullis explain /etc/portcullis --flow -
     """
@@ -126,7 +126,7 @@ def _cookie(text: str) -> int:
         number = -1
     if not 0 <= number <= MAX_COOKIE:
         raise click.BadParameter(
-            "a cookie is a number of 64 bits, like 0x7063010200c0ffee", param_hint="'--cookie'"
+            "a cookie is a number of 64 bits, like 0x7063030200c0ffee", param_hint="'--cookie'"
         ) from None
     return number
 

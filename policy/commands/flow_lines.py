@@ -1,4 +1,7 @@
-"""Lines of `ovs-ofctl dump-flows` (and `ovs-appctl ofproto/trace`): which flow is it, and tables by their names."""
+"""Lines of `ovs-ofctl dump-flows` (and `ovs-appctl ofproto/trace`): which flow is it, and tables by their names.
+
+A table of another slot than the first has that behind its name: GUARD@1 (`policy.flows.slots`).
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ from typing import BinaryIO
 import click
 
 from policy.commands.output import clean
-from policy.flows.cookies import is_ours
-from policy.flows.tables import BY_NUMBER, TABLES
+from policy.flows.cookies import LAYOUT, layout_of
+from policy.flows.slots import place, table_text
+from policy.flows.tables import TABLES
 
 # One line of OVS's may name thousands of ports; a dump may hold a million flows.
 MAX_LINE = 2**20  # bytes
@@ -43,7 +47,8 @@ def read_line(line: str) -> FlowLine:
     head, has_actions, _ = text.partition(" actions=")
     found = _COOKIE.search(head)
     cookie = _number(found[1]) & 0xFFFF_FFFF_FFFF_FFFF if found is not None else 0 if has_actions else None
-    if cookie is not None and not is_ours(cookie):
+    if cookie is not None and layout_of(cookie) != LAYOUT:
+        # Another's, or another version's: its tables may have other names.
         return FlowLine(text, cookie, None)
     return FlowLine(_TABLE_NUMBER.sub(_named, text), cookie, _table_of(head) if cookie is not None else None)
 
@@ -53,21 +58,18 @@ def _number(text: str) -> int:
 
 
 def _named(found: re.Match[str]) -> str:
-    table = BY_NUMBER.get(int(found[2]))
-    return found[1] + (table.name if table is not None else found[2])
+    where = place(int(found[2]))
+    return found[1] + (table_text(where) if where is not None else found[2])
 
 
 def _table_of(head: str) -> str | None:
     found = _TABLE.search(head)
-    if found is None:
-        # `ovs-ofctl --no-stats` leaves table 0 out; a step of a trace begins with its table.
-        step = re.match(r"\s*([0-9]{1,3})\. ", head)
-        table = BY_NUMBER.get(int(step[1]) if step is not None else 0)
-    elif found[1].isdigit():
-        table = BY_NUMBER.get(int(found[1]))
-    else:
-        table = TABLES.get(found[1])
-    return table.name if table is not None else None
+    if found is not None and not found[1].isdigit():
+        return found[1] if found[1] in TABLES else None
+    # `ovs-ofctl --no-stats` leaves table 0 out; a step of a trace begins with its table.
+    step = found or re.match(r"\s*([0-9]{1,3})\. ", head)
+    where = place(int(step[1]) if step is not None else 0)
+    return where.table.name if where is not None else None
 
 
 def lines_of(stream: BinaryIO) -> Iterator[str]:

@@ -139,7 +139,7 @@ def _tables(page: Json) -> Iterable[Table]:
             (
                 text(row, "name"),
                 text(row, "host"),
-                text(row, "state"),
+                _bridge_state(row),
                 text(row, "wanted"),
                 _in_force(row),
                 text(row, "flows"),
@@ -194,6 +194,12 @@ def _length(entry: Json, key: str, now: float, sign: int) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit} {seconds % size // of_smaller} {smaller}"
     return f"{seconds} s"
+
+
+def _bridge_state(bridge: Json) -> str:
+    """What it is doing; and after an upgrade, that the tables of the old version are still there."""
+    old = bridge.get("old_slots")
+    return text(bridge, "state") + ("; the old version's tables are removed in a moment" if old else "")
 
 
 def _in_force(bridge: Json) -> Text:

@@ -1,13 +1,13 @@
 """Actions of flows as bytes, and back.
 
 Layouts: OpenFlow 1.4 specification, 7.2.5; for the Nicira extensions Open vSwitch's ``ovs-actions(7)`` and
-``nicira-ext.h``.
+``nicira-ext.h``. Actions name tables by their numbers in a slot (`policy.flows.slots`).
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from policy.flows import fields as f
@@ -33,7 +33,8 @@ from policy.flows.flow import (
 )
 from policy.flows.match_wire import PARTS, PLAIN
 from policy.flows.openflow import NICIRA, WireError, port16, port32
-from policy.flows.tables import BY_NUMBER, TABLES
+from policy.flows.slots import on_wire, place, slot_of
+from policy.flows.tables import TABLES
 from policy.model import HELPER_PORTS
 
 # Nicira action subtypes.
@@ -62,15 +63,19 @@ def _name(field: Field) -> int:
     return oxm_class << 16 | number << 9 | field.wire_bits + 7 >> 3
 
 
-def encode_actions(actions: Iterable[Action]) -> bytes:
-    """A list of actions."""
-    return b"".join(map(_encode_action, actions))
+def encode_actions(actions: Iterable[Action], slot: int) -> bytes:
+    """A list of actions of a flow in a slot; of table 0, one that leads there."""
+    return b"".join(_encode_action(action, slot) for action in actions)
 
 
 def _nicira(subtype: int, body: bytes) -> bytes:
     length = 10 + len(body)
     padded = -(-length // 8) * 8
     return struct.pack("!HHIH", 0xFFFF, padded, NICIRA, subtype) + body + bytes(padded - length)
+
+
+def _number(table: str, slot: int) -> int:
+    return on_wire(TABLES[table], slot)
 
 
 def _bits(field: Field, bits: int | None = None) -> int:
@@ -87,7 +92,7 @@ _CT_MARK = f.CT_MARK.oxm_class << 16 | f.CT_MARK.oxm_field << 9 | 4
 
 
 @lru_cache(maxsize=65536)
-def _encode_action(action: Action) -> bytes:
+def _encode_action(action: Action, slot: int) -> bytes:
     match action:
         case Load(field, value):
             return _nicira(REG_LOAD, struct.pack("!HIQ", _bits(field), _name(field), value))
@@ -99,10 +104,10 @@ def _encode_action(action: Action) -> bytes:
         case Pop(field):
             return _nicira(STACK_POP, struct.pack("!HIH6x", field.offset, _name(field), field.bits))
         case Resubmit(table):
-            return _nicira(RESUBMIT_TABLE, struct.pack("!HB3x", OFPP_IN_PORT, TABLES[table].number))
+            return _nicira(RESUBMIT_TABLE, struct.pack("!HB3x", OFPP_IN_PORT, _number(table, slot)))
         case Track(table):
             zone = struct.pack("!IH", _name(f.ZONE), _bits(f.ZONE))
-            return _nicira(CT, struct.pack("!H", 0) + zone + struct.pack("!B3xH", TABLES[table].number, 0))
+            return _nicira(CT, struct.pack("!H", 0) + zone + struct.pack("!B3xH", _number(table, slot), 0))
         case Commit(mark, helper):
             zone = struct.pack("!IH", _name(f.ZONE), _bits(f.ZONE))
             way = struct.pack("!B3xH", 0xFF, _HELPER_PORTS[helper])
@@ -127,7 +132,7 @@ def _encode_action(action: Action) -> bytes:
         case Conjunction(number, clause, of):
             return _nicira(CONJUNCTION, struct.pack("!BBI", clause, of, number))
         case Learn():
-            return _encode_learn(action)
+            return _encode_learn(action, slot)
 
 
 # A learn specification: bits 0..10 width, bit 11 load (else match), bit 13 immediate value (else a field).
@@ -136,8 +141,8 @@ _LOAD = 1 << 11
 _SPECS = ((0, f.VLAN, f.VLAN), (0, f.ETH_SRC, f.ETH_DST), (_LOAD, f.UPLINK_IN, f.UPLINK_OUT))
 
 
-def _encode_learn(action: Learn) -> bytes:
-    table = TABLES[action.table].number
+def _encode_learn(action: Learn, slot: int) -> bytes:
+    table = _number(action.table, slot)
     head = struct.pack(
         "!HHHQHBxHHIH2x", 0, action.hard_timeout, LEARN_PRIORITY, action.cookie, 0, table, 0, 0, action.limit, 0
     )
@@ -153,21 +158,44 @@ def _encode_learn(action: Learn) -> bytes:
 LEARN_PRIORITY = 100
 
 
-def decode_actions(data: bytes) -> tuple[Action, ...]:
-    """A list of actions as OVS writes them. Raises ``WireError`` for an action of ours never written."""
-    found: list[Action] = []
+def decode_actions(data: bytes, slot: int) -> tuple[Action, ...]:
+    """A list of actions as OVS writes them, of a flow in a slot. Raises ``WireError`` for an action of ours never
+    written there."""
+    return tuple(_decode_action(kind, raw, slot) for kind, raw in _split(data))
+
+
+def _split(data: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at < len(data):
         kind, length = struct.unpack_from("!HH", data, at)
         if length < 8 or at + length > len(data):
             raise WireError("action cut short")
-        found.append(_decode_action(kind, bytes(data[at : at + length])))
+        yield kind, bytes(data[at : at + length])
         at += length
-    return tuple(found)
+
+
+# By subtype, where an action tells a table: resubmit, ct, learn. 255: a ct action that goes on in its own.
+_TABLE_AT = {RESUBMIT_TABLE: 12, CT: 18, LEARN2: 26}
+
+
+def slot_named(data: bytes) -> int | None:
+    """The slot whose tables actions name, in whatever layout they are written; None: none, or several.
+
+    Raises ``WireError`` if they are cut short.
+    """
+    found: set[int | None] = set()
+    for kind, raw in _split(data):
+        if kind == 0xFFFF and len(raw) > 9:
+            vendor, subtype = struct.unpack_from("!IH", raw, 4)
+            at = _TABLE_AT.get(subtype) if vendor == NICIRA else None
+            if at is not None and at < len(raw):
+                found.add(slot_of(raw[at]))
+    found.discard(None)
+    return found.pop() if len(found) == 1 else None
 
 
 @lru_cache(maxsize=65536)
-def _decode_action(kind: int, data: bytes) -> Action:
+def _decode_action(kind: int, data: bytes, slot: int) -> Action:
     if kind == 0:
         return Output(port16(struct.unpack_from("!I", data, 4)[0]))
     if kind == 17:
@@ -182,7 +210,7 @@ def _decode_action(kind: int, data: bytes) -> Action:
     if vendor != NICIRA:
         raise WireError(f"action of vendor {vendor:#x}")
     body = data[10:]
-    return _decode_nicira(subtype, body)
+    return _decode_nicira(subtype, body, slot)
 
 
 def _decode_set_field(data: bytes) -> Action:
@@ -193,7 +221,7 @@ def _decode_set_field(data: bytes) -> Action:
     return _load(header, 0, size * 8, int.from_bytes(data[8 : 8 + size], "big"))
 
 
-def _decode_nicira(subtype: int, body: bytes) -> Action:
+def _decode_nicira(subtype: int, body: bytes, slot: int) -> Action:
     if subtype == REG_LOAD:
         ofs_nbits, header, value = struct.unpack_from("!HIQ", body)
         return _load(header, ofs_nbits >> 6, (ofs_nbits & 0x3F) + 1, value)
@@ -205,10 +233,7 @@ def _decode_nicira(subtype: int, body: bytes) -> Action:
         field = _field(header, offset)
         return Push(field) if subtype == STACK_PUSH else Pop(field)
     if subtype == RESUBMIT_TABLE:
-        table = BY_NUMBER.get(struct.unpack_from("!HB", body)[1])
-        if table is None:
-            raise WireError("resubmit to a table that is not ours")
-        return Resubmit(table.name)
+        return Resubmit(_table(struct.unpack_from("!HB", body)[1], slot))
     if subtype == CT:
         flags, zone, bits, number, alg = struct.unpack_from("!HIHB3xH", body)
         if zone != _name(f.ZONE) or bits != _bits(f.ZONE):
@@ -217,8 +242,8 @@ def _decode_nicira(subtype: int, body: bytes) -> Action:
             mark = _SET_MARK.unpack_from(body, 14)[3]
             if body[14:] == _SET_MARK.pack(25, 16, _CT_MARK, mark):
                 return Commit(mark, _BY_HELPER_PORT[alg])
-        if flags == 0 and number in BY_NUMBER and not alg and not any(body[14:]):
-            return Track(BY_NUMBER[number].name)
+        if flags == 0 and not alg and not any(body[14:]):
+            return Track(_table(number, slot))
         raise WireError("ct action of another shape")
     if subtype == OUTPUT_REG:
         ofs_nbits, header, _ = struct.unpack_from("!HIH", body)
@@ -236,12 +261,19 @@ def _decode_nicira(subtype: int, body: bytes) -> Action:
         return _decode_punt(body)
     if subtype == LEARN2:
         _, hard, _, cookie, _, number, _, _, limit, _ = struct.unpack_from("!HHHQHBxHHIH", body)
-        if number in BY_NUMBER:
-            learn = Learn(BY_NUMBER[number].name, cookie, hard, limit)
-            if _encode_learn(learn)[10:] == body:
-                return learn
+        learn = Learn(_table(number, slot), cookie, hard, limit)
+        if _encode_learn(learn, slot)[10:] == body:
+            return learn
         raise WireError("learn action of another shape")
     raise WireError(f"Nicira action {subtype}")
+
+
+def _table(number: int, slot: int) -> str:
+    """The name of a table that a flow in a slot leads to."""
+    found = place(number)
+    if found is None or found.slot not in (None, slot):
+        raise WireError(f"table {number} is not one of slot {slot}")
+    return found.table.name
 
 
 def _decode_punt(body: bytes) -> Punt:

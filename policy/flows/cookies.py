@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 MARK = 0x7063
-LAYOUT = 2
+# Which version of tables, registers and numbers wrote a flow; `tests/flows/test_layout.py` tells when it must rise.
+LAYOUT = 3
 PREFIX = (MARK << 48) | (LAYOUT << 40)
 PREFIX_MASK = 0xFFFF_FF00_0000_0000
 # Every layout that we ever wrote: a newer controller recognises and replaces an older one's flows.
@@ -115,6 +116,16 @@ def kind_mask(kind: Kind) -> tuple[int, int]:
 def is_ours(value: int) -> bool:
     """True for a cookie that this program wrote, whatever its layout."""
     return value & MARK_MASK == MARK << 48
+
+
+def layout_of(value: int) -> int | None:
+    """The layout of the program that wrote a cookie; None if that was not this program in any version."""
+    return value >> 40 & 0xFF if is_ours(value) else None
+
+
+def kind_of(value: int) -> int:
+    """The number of a cookie's kind, in whatever layout it is written: `Kind.VNIC` is the same in all of them."""
+    return value >> 32 & 0xFF
 
 
 def reason(value: int) -> Reason | None:

@@ -10,13 +10,13 @@ import struct
 from dataclasses import dataclass
 
 from policy.flows import fields as f
-from policy.flows.cookies import Kind, cookie
+from policy.flows.cookies import LAYOUT, Kind, cookie, layout_of
 from policy.flows.fields import Field
 from policy.flows.openflow import WireError
 from policy.model import Side
 
 PACKET_IN = 10
-# Bytes before the match: header, buffer, total length, reason, table, cookie.
+# Bytes before the match: header, buffer, total length, reason, table, cookie of the flow that made the copy.
 _HEAD = 24
 
 
@@ -46,6 +46,9 @@ def decode_packet_in(message: bytes) -> Copy:
     """Reads a packet-in message. Raises ``WireError`` for anything that is not one of ours."""
     if len(message) < _HEAD + 4 or message[1] != PACKET_IN:
         raise WireError("packet-in cut short")
+    if layout_of(struct.unpack_from("!Q", message, _HEAD - 8)[0]) != LAYOUT:
+        # Of a generation that is being replaced: its registers mean something else.
+        raise WireError("a packet-in from a flow of another layout")
     kind, length = struct.unpack_from("!HH", message, _HEAD)
     end = _HEAD + -(-length // 8) * 8
     if kind != 1 or length < 4 or end + 2 > len(message):

@@ -11,47 +11,53 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from policy.flows.action_wire import decode_actions, encode_actions
+from policy.flows.action_wire import decode_actions, encode_actions, slot_named
 from policy.flows.flow import Action, Flow, Limit
 from policy.flows.match_wire import decode_match, encode_match
 from policy.flows.openflow import ANY, NO_BUFFER, VERSION, WireError
-from policy.flows.tables import BY_NUMBER
+from policy.flows.slots import FIRST, on_wire, place, slot_of
 
 FLOW_MOD, BUNDLE_ADD = 14, 34
 ADD, DELETE, DELETE_STRICT = 0, 3, 4
 APPLY_ACTIONS, METER = 4, 6
 
 
-def flow_mod(flow: Flow, xid: int, command: int = ADD) -> bytes:
-    """A flow-mod that adds (or replaces) a flow, or with ``DELETE_STRICT`` removes just it."""
+def flow_mod(flow: Flow, slot: int, xid: int, command: int = ADD) -> bytes:
+    """A flow-mod that adds (or replaces) a flow in a slot, or with ``DELETE_STRICT`` removes just it."""
     tests = encode_match(flow.match)
     body = b""
     if command == ADD:
-        body = encode_instructions(flow.actions)
-    return _flow_mod(flow.table.number, command, flow.priority, flow.cookie, tests + body, xid)
+        body = encode_instructions(flow.actions, slot)
+    return _flow_mod(on_wire(flow.table, slot), command, flow.priority, flow.cookie, tests + body, xid)
 
 
-def encode_instructions(actions: tuple[Action, ...]) -> bytes:
-    """The instructions of a flow: its meter, and its actions."""
+def encode_instructions(actions: tuple[Action, ...], slot: int) -> bytes:
+    """The instructions of a flow in a slot: its meter, and its actions."""
     meter = b""
     if actions and isinstance(actions[0], Limit):
         meter = struct.pack("!HHI", METER, 8, actions[0].meter)
         actions = actions[1:]
-    packed = encode_actions(actions)
+    packed = encode_actions(actions, slot)
     return meter + (struct.pack("!HH4x", APPLY_ACTIONS, 8 + len(packed)) + packed if packed else b"")
 
 
-def _decode_instructions(data: bytes) -> tuple[Action, ...]:
+def _decode_instructions(data: bytes, slot: int) -> tuple[Action, ...]:
+    limit, actions = _split_instructions(data)
+    return limit + decode_actions(actions, slot)
+
+
+def _split_instructions(data: bytes) -> tuple[tuple[Action, ...], bytes]:
+    """The limit of a flow, if it has one, and its actions as bytes."""
     limit: tuple[Action, ...] = ()
     if data[:4] == struct.pack("!HH", METER, 8):
         limit = (Limit(struct.unpack_from("!I", data, 4)[0]),)
         data = data[8:]
     if not data:
-        return limit
+        return limit, b""
     kind, length = struct.unpack_from("!HH", data)
     if kind != APPLY_ACTIONS or length != len(data):
         raise WireError("instructions of another shape")
-    return limit + decode_actions(data[8:])
+    return limit, data[8:]
 
 
 def raw_delete(table: int, priority: int, raw_match: bytes, xid: int) -> bytes:
@@ -80,7 +86,11 @@ def bundle_add(bundle: int, flags: int, message: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """One entry of a flow-statistics reply. ``flow`` None: not one that we could have written."""
+    """One entry of a flow-statistics reply. ``flow`` None: not one that we could have written.
+
+    ``table`` is the number on the wire. ``leads_to``: of table 0, the slot where it sends packets, in whatever layout
+    it is written; None: nowhere, or that cannot be told.
+    """
 
     table: int
     priority: int
@@ -89,6 +99,12 @@ class Installed:
     flow: Flow | None
     packets: int
     bytes: int
+    leads_to: int | None = None
+
+    @property
+    def slot(self) -> int | None:
+        """The slot in which it stands; None: in table 0, or in no table that could be ours."""
+        return slot_of(self.table)
 
 
 def decode_flow_stats(body: bytes, *, counters_only: bool = False) -> Iterator[Installed]:
@@ -111,16 +127,29 @@ def decode_flow_stats(body: bytes, *, counters_only: bool = False) -> Iterator[I
         padded = -(-match_length // 8) * 8
         raw_match = bytes(entry[48 : 48 + padded])
         plain = not (idle or hard or flags or counters_only)
-        flow = _decode_flow(table, priority, cookie, raw_match, entry[48 + padded :]) if plain else None
-        yield Installed(table, priority, cookie, raw_match, flow, packets, octets)
+        rest = entry[48 + padded :]
+        leads_to = _leads_to(rest) if table == 0 and not counters_only else None
+        flow = _decode_flow(table, leads_to, priority, cookie, raw_match, rest) if plain else None
+        yield Installed(table, priority, cookie, raw_match, flow, packets, octets, leads_to)
 
 
-def _decode_flow(table: int, priority: int, cookie: int, raw_match: bytes, instructions: bytes) -> Flow | None:
-    if table not in BY_NUMBER:
-        return None
+def _leads_to(instructions: bytes) -> int | None:
     try:
-        tests = decode_match(raw_match)
-        actions = _decode_instructions(instructions)
+        return slot_named(_split_instructions(instructions)[1])
     except (WireError, struct.error):
         return None
-    return Flow(BY_NUMBER[table], priority, tests, actions, cookie)
+
+
+def _decode_flow(
+    number: int, leads_to: int | None, priority: int, cookie: int, raw_match: bytes, instructions: bytes
+) -> Flow | None:
+    found = place(number)
+    if found is None:
+        return None
+    slot = leads_to if found.slot is None else found.slot
+    try:
+        tests = decode_match(raw_match)
+        actions = _decode_instructions(instructions, FIRST if slot is None else slot)
+    except (WireError, struct.error):
+        return None
+    return Flow(found.table, priority, tests, actions, cookie)

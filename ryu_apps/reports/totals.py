@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass, field
 
 from policy.flows.cookies import COUNTED, Reason, reason
-from policy.flows.tables import BY_NUMBER
+from policy.flows.slots import place
 from policy.flows.wire import Installed
 from policy.model import Side
 
@@ -96,6 +96,7 @@ class Totals:
 
 
 def side_of(table: int) -> Side | None:
-    """Whose policy a table holds."""
-    name = BY_NUMBER[table].name if table in BY_NUMBER else ""
+    """Whose policy a table holds, by its number on the wire."""
+    found = place(table)
+    name = found.table.name if found is not None else ""
     return next((side for side in Side if name.startswith(f"{side.name}_")), None)

@@ -13,7 +13,7 @@ from typing import Any
 from ryu.ofproto import ofproto_v1_4 as ofp
 from ryu.ofproto import ofproto_v1_4_parser as parser
 
-from policy.flows import meter_wire, openflow, wire
+from policy.flows import meter_wire, openflow, slots, wire
 from policy.flows.flow import Flow
 from policy.flows.tables import TABLES
 from policy.flows.text import flow_text
@@ -96,14 +96,17 @@ class Bundles:
         self._line.emit(BundleRefused(self._line.dpid, self._line.session, self._serial, where, flow))
 
     def _changes(self, effect: SendBundle) -> Iterator[bytes]:
-        for entry in effect.foreign:
+        for entry in effect.foreign + effect.outdated:
             yield wire.raw_delete(entry.table, entry.priority, entry.raw_match, self._xid(None))
         for flow in effect.remove:
-            yield wire.flow_mod(flow, self._xid(flow), wire.DELETE_STRICT)
+            yield wire.flow_mod(flow, effect.slot, self._xid(flow), wire.DELETE_STRICT)
         for flow in effect.add:
-            yield wire.flow_mod(flow, self._xid(flow))
+            yield wire.flow_mod(flow, effect.slot, self._xid(flow))
         if effect.unlearn:
-            yield wire.empty_table(TABLES["LEARNED"].number, self._xid(None))
+            yield wire.empty_table(slots.on_wire(TABLES["LEARNED"], effect.slot), self._xid(None))
+        for slot in effect.retire:
+            for number in slots.numbers_of(slot):
+                yield wire.empty_table(number, self._xid(None))
 
     def _xid(self, flow: Flow | None) -> int:
         xid = self._line.xid()

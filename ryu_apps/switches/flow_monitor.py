@@ -13,7 +13,8 @@ from typing import Any
 from ryu.ofproto import ofproto_v1_4 as ofp
 
 from policy.flows.cookies import Kind, reason
-from policy.flows.tables import BY_NUMBER
+from policy.flows.slots import place
+from policy.flows.tables import Table
 from ryu_apps.facts import FlowsTouched, Unwatched
 from ryu_apps.switches.line import Line
 
@@ -94,7 +95,8 @@ def touches_ours(body: bytes) -> bool:
             return True
         if event in _CHANGES and length >= _FULL_SIZE:
             _, _, table, cookie = _FULL.unpack_from(body, at)
-            if table in BY_NUMBER and not _learned(table, cookie):
+            found = place(table)
+            if found is not None and not _learned(found.table, cookie):
                 return True
         elif event not in _NO_NEWS:
             return True
@@ -102,6 +104,6 @@ def touches_ours(body: bytes) -> bool:
     return False
 
 
-def _learned(table: int, cookie: int) -> bool:
+def _learned(table: Table, cookie: int) -> bool:
     why = reason(cookie)
-    return BY_NUMBER[table].dynamic and why is not None and why.kind is Kind.LEARNED
+    return table.dynamic and why is not None and why.kind is Kind.LEARNED

@@ -15,9 +15,12 @@ from ryu_apps.facts import Answer, Ask, Punted
 from ryu_apps.switches.line import Line
 
 
-def answer(line: Line, effect: Answer) -> None:
-    """Send a frame back to where a packet came from: to a vNIC as it is, to an uplink as that port demands."""
-    _send(line, encode_actions(answer_actions(effect.in_port, effect.uplink, effect.vlan)), effect.frame)
+def answer(line: Line, effect: Answer, slot: int) -> None:
+    """Send a frame back to where a packet came from: to a vNIC as it is, to an uplink as that port demands.
+
+    ``slot`` is that of the tables in force.
+    """
+    _send(line, encode_actions(answer_actions(effect.in_port, effect.uplink, effect.vlan), slot), effect.frame)
 
 
 def _send(line: Line, actions: bytes, frame: bytes) -> None:
@@ -30,9 +33,9 @@ def _send(line: Line, actions: bytes, frame: bytes) -> None:
     line.post(header + body)
 
 
-def ask(line: Line, effect: Ask) -> None:
-    """Send a question to the outside."""
-    _send(line, encode_actions(ask_actions(effect.vlan)), effect.frame)
+def ask(line: Line, effect: Ask, slot: int) -> None:
+    """Send a question to the outside; ``slot`` is that of the tables in force."""
+    _send(line, encode_actions(ask_actions(effect.vlan), slot), effect.frame)
 
 
 def punted(line: Line, message: bytes) -> Punted:

@@ -144,15 +144,15 @@ class Switches:
         if connection := self._find(effect.dpid, effect.session):
             connection.bundles.send(effect)
 
-    def answer(self, effect: Answer) -> None:
-        """Send a frame back to where a packet came from."""
+    def answer(self, effect: Answer, slot: int) -> None:
+        """Send a frame back to where a packet came from; ``slot`` is that of the bridge's tables in force."""
         if connection := self._find(effect.dpid, effect.session):
-            packets.answer(connection.line, effect)
+            packets.answer(connection.line, effect, slot)
 
-    def ask(self, effect: Ask) -> None:
-        """Send a question to the outside."""
+    def ask(self, effect: Ask, slot: int) -> None:
+        """Send a question to the outside; ``slot`` as above."""
         if connection := self._find(effect.dpid, effect.session):
-            packets.ask(connection.line, effect)
+            packets.ask(connection.line, effect, slot)
 
     def disconnect(self, dpid: int, session: int) -> None:
         """Close a connection; `down` follows."""

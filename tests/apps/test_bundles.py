@@ -8,9 +8,11 @@ from ryu.ofproto import ofproto_v1_4_parser as parser
 from ryu.ofproto.ofproto_parser import header
 
 from policy.flows import openflow, wire
+from policy.flows.cookies import Kind, cookie
 from policy.flows.flow import Punt
 from policy.flows.match_wire import encode_match
 from policy.flows.meters import Meter
+from policy.flows.tables import TABLES
 from policy.flows.text import flow_text
 from ryu_apps.facts import (
     BundleDone,
@@ -48,6 +50,22 @@ def test_a_bundle_is_one_stream_of_messages_that_ryu_and_we_read_alike():
     assert (inner[0].table_id, inner[0].priority, inner[0].cookie_mask) == (3, 77, 0)
     for message, flow in zip(inner[2:-1], told, strict=True):
         assert (message.table_id, message.priority, message.cookie) == (flow.table.number, flow.priority, flow.cookie)
+
+
+def test_another_slot_has_other_numbers_and_an_old_one_is_emptied_whole():
+    room = Room()
+    outdated = wire.Installed(0, 66, cookie(Kind.VNIC, 1), encode_match(()), None, 0, 0, 0)
+    sent = room.bundle(add=FLOWS, remove=(), slot=1, outdated=(outdated,), unlearn=True, retire=(0, 2))
+    inner = [data[16:] for kind, _, data in sent if kind == ofp.OFPT_BUNDLE_ADD_MESSAGE]
+    said = [(data[24], data[25], int.from_bytes(data[30:32], "big")) for data in inner]
+    tables = [64 + flow.table.number if flow.table.number else 0 for flow in FLOWS]
+    assert said == [
+        (0, ofp.OFPFC_DELETE_STRICT, 66),
+        *((number, ofp.OFPFC_ADD, flow.priority) for number, flow in zip(tables, FLOWS, strict=True)),
+        (64 + TABLES["LEARNED"].number, ofp.OFPFC_DELETE, 0),
+        *((number, ofp.OFPFC_DELETE, 0) for number in (*range(1, 62), *range(129, 190))),
+    ]
+    assert [data[8:] for data in inner[1:-123]] == [wire.flow_mod(flow, 1, 0)[8:] for flow in FLOWS]
 
 
 def test_it_is_committed_when_the_switch_has_closed_it_and_only_once():

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from policy.flows import wire
 from policy.flows.cookies import Kind, cookie
 from policy.flows.flow import Flow, Limit, Output, Punt
 from policy.flows.match_wire import encode_match
@@ -17,13 +16,13 @@ from ryu_apps.switches.flow_monitor import request, touches_ours
 from tests.apps.reporting import PORTS
 from tests.apps.shops import OTHER, a, flows_of, shop, waiting
 from tests.apps.worlds import World
+from tests.apps.worlds import installed as told
 
 OPENER = Flow(TABLES["CLASSIFY"], 65535, (), (Output(2),), 0x1)
 
 
 def installed(flow, **more):
-    told = wire.Installed(flow.table.number, flow.priority, flow.cookie, encode_match(flow.match), flow, 0, 0)
-    return replace(told, **more)
+    return replace(told(flow), **more)
 
 
 def touched(world):
@@ -203,6 +202,10 @@ LEARNED = TABLES["LEARNED"].number
         (update(3), True),
         (update(0), False),
         (update(1, table=250), False),
+        (update(1, table=65), True),
+        (update(2, table=64 + LEARNED, number=cookie(Kind.LEARNED)), False),
+        # In another layout it may be anything.
+        (update(2, table=LEARNED, number=cookie(Kind.LEARNED) - (1 << 40)), True),
         (update(1, LEARNED, cookie(Kind.LEARNED)), False),
         (update(1, LEARNED, 1), True),
         (update(1, 0, cookie(Kind.LEARNED)), True),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.flows.cookies import Kind, reason
+from policy.flows.cookies import LAYOUT, Kind, reason
 from ryu_apps.facts import BundleDone, BundleRefused, Due, FlowsRead, GraceOver, ReadFailed, RetryWrites
 from tests.apps.shops import APP, BAD, DB, ETH, MOVED, NONE, ONE, OTHER, WEB, A, B, a, b
 from tests.apps.worlds import World
@@ -45,7 +45,7 @@ stray = st.one_of(
     st.builds(BundleDone, dpids, sessions, serials),
     st.builds(BundleRefused, dpids, sessions, serials, st.just("stray")),
     st.builds(ReadFailed, dpids, sessions, st.just("stray")),
-    st.builds(Due, dpids, sessions, st.sampled_from(("answer", "retry", "other")), serials),
+    st.builds(Due, dpids, sessions, st.sampled_from(("answer", "retry", "retire", "other")), serials),
     st.builds(FlowsRead, dpids, st.just(0), st.just(()), st.just({}), st.just(0)),
     st.builds(RetryWrites, remotes, st.booleans()),
     st.just(GraceOver()),
@@ -82,7 +82,15 @@ def back(world, remote):
 
 def connect(world, dpid, keeps):
     world.disconnect(dpid)
-    world.connect(dpid, **({} if keeps else {"flows": {}}))
+    world.connect(dpid, **({} if keeps else {"flows": {}, "older": []}))
+
+
+def upgrade(world, dpid, layout):
+    """Another version has had the bridge meanwhile."""
+    world.disconnect(dpid)
+    if dpid in world.switches:
+        world.switches[dpid].is_left_by(layout)
+    world.connect(dpid)
 
 
 def change(world, dpid, name, value):
@@ -96,6 +104,7 @@ steps = st.one_of(
     st.tuples(st.just(lose), remotes),
     st.tuples(st.just(back), remotes),
     st.tuples(st.just(connect), dpids, st.booleans()),
+    st.tuples(st.just(upgrade), dpids, st.sampled_from((1, LAYOUT - 1, LAYOUT + 1))),
     st.tuples(st.just(World.disconnect), dpids),
     st.tuples(st.just(change), dpids, st.just("silent"), st.booleans()),
     st.tuples(st.just(change), dpids, st.just("refuse"), st.sampled_from(REFUSALS)),
@@ -126,3 +135,4 @@ def test_any_history_ends_well(history, one_by_one):
     world.pass_time(100)
     world.check_settled()
     assert len(world.timers) < 200
+    assert all(not switch.older for switch in world.switches.values())

@@ -9,6 +9,7 @@ from policy.flows import wire
 from policy.flows.cookies import COUNTED, reason
 from policy.flows.match_wire import encode_match
 from policy.flows.meters import HIGHEST_METER, Meter
+from policy.flows.slots import FIRST
 from ryu_apps.facts import (
     FlowsCounted,
     FlowsRead,
@@ -27,7 +28,7 @@ from tests.apps.switch_room import DPID, FLOWS, Datapath, Room
 def entry(flow):
     """One entry of a flow-statistics reply."""
     tests = encode_match(flow.match)
-    rest = tests + wire.encode_instructions(flow.actions)
+    rest = tests + wire.encode_instructions(flow.actions, FIRST)
     return (
         struct.pack(
             "!HBxIIHHHHHHQQQ", 48 + len(rest), flow.table.number, 0, 0, flow.priority, 0, 0, 0, 0, 0, flow.cookie, 1, 2

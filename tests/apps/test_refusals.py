@@ -17,6 +17,7 @@ from ryu_apps.facts import (
 )
 from ryu_apps.session import FIRST_PAUSE, LAST_PAUSE
 from tests.apps.shops import APP, DB, ETH, NONE, OTHER, PORTS, WEB, a, flows_of, policy, shop, waiting
+from tests.apps.worlds import installed as told
 from tests.topology.builders import P
 
 
@@ -127,9 +128,7 @@ def test_flows_that_cannot_be_read_are_asked_for_again():
 
 def installed(found, **more):
     """The flow as the switch tells it; ``more`` says what is different."""
-    match_ = encode_match(found.match)
-    told = wire.Installed(found.table.number, found.priority, found.cookie, match_, found, 0, 0)
-    return replace(told, **more)
+    return replace(told(found), **more)
 
 
 def test_flows_of_others_in_our_tables_are_removed_and_told():

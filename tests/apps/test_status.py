@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from policy.flows.cookies import LAYOUT
 from ryu_apps.engine import Engine, EngineSettings
 from ryu_apps.facts import GraceOver
 from ryu_apps.learn_settings import LearnSettings
@@ -86,6 +87,9 @@ def test_everything_is_enforced():
         "bundles": 0,
         "refusals": 0,
         "foreign_removed": 0,
+        "layout": LAYOUT,
+        "slot": 0,
+        "old_slots": [],
         "drift": 0,
         "watched": True,
         "master": True,

@@ -13,7 +13,7 @@ from ryu_apps.ovsdb_facts import OvsdbSnapshot
 from ryu_apps.reports.metrics import exposition
 from ryu_apps.reports.reporter import MAX_WAITING, Reporter
 from ryu_apps.reports.reports import Reports
-from ryu_apps.reports.totals import UNKNOWN, Count, Totals
+from ryu_apps.reports.totals import UNKNOWN, Count, Totals, side_of
 from ryu_apps.status import status_of
 from tests.apps.reporting import at, entry, number, punted, reports, world
 from tests.topology.builders import database
@@ -172,3 +172,18 @@ def test_copies_that_find_the_queue_full_are_counted_but_counters_are_not_lost()
         reporter.put(punted(RULE))
     reporter.put(FlowsCounted(1, 1, ()))
     assert (reporter.waiting, reporter.lost, reporter.page()["losses"]["reports"]) == (MAX_WAITING + 1, 5, 5)
+
+
+def test_sides_are_the_same_in_every_slot():
+    assert [side_of(EGRESS + 64 * slot) for slot in range(4)] == [Side.EGRESS] * 4
+    assert [side_of(INGRESS + 64 * slot) for slot in range(4)] == [Side.INGRESS] * 4
+    assert [side_of(number) for number in (0, 64, 63, 128, 254)] == [None] * 5
+
+
+def test_a_new_generation_goes_on_counting_and_the_old_one_counts_no_more():
+    it = Totals()
+    it.read(1, [entry(RULE, 10, 1000, EGRESS)])
+    older = entry(RULE - (1 << 40), 12, 1200, EGRESS)
+    it.read(1, [older, entry(RULE, 1, 100, EGRESS + 64)])
+    it.read(1, [entry(RULE, 3, 300, EGRESS + 64)])
+    assert it.of(WHY, Side.EGRESS) == Count(13, 1300)

@@ -18,10 +18,11 @@ from policy.flows import wire
 from policy.flows.bridge_book import BridgeBook
 from policy.flows.compile import prepare
 from policy.flows.cookies import Kind, reason
-from policy.flows.flow import Flow, Key, Limit, Punt
+from policy.flows.flow import Flow, Key, Limit, Punt, Resubmit
 from policy.flows.match_wire import encode_match
 from policy.flows.meters import HIGHEST_METER, Meter
 from policy.flows.pieces import unmetered
+from policy.flows.slots import FIRST, on_wire
 from policy.load import load_texts
 from ryu_apps.engine import NO_POLICY, WRITE_PACE, Engine, EngineSettings
 from ryu_apps.facts import (
@@ -48,6 +49,7 @@ from ryu_apps.facts import (
     WriteLearned,
     WriteZones,
 )
+from ryu_apps.generations import RETIRE_AFTER
 from ryu_apps.learn_settings import sources_of
 from ryu_apps.ovsdb_facts import OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from ryu_apps.status import status_of
@@ -94,9 +96,25 @@ def is_rule(flow):
     return why is not None and why.kind is Kind.RULE
 
 
+def installed(flow, slot=FIRST):
+    """A flow as a switch tells it that has it in a slot."""
+    leads = slot if not flow.table.number and any(isinstance(action, Resubmit) for action in flow.actions) else None
+    number = on_wire(flow.table, slot)
+    return wire.Installed(number, flow.priority, flow.cookie, encode_match(flow.match), flow, 0, 0, leads)
+
+
+def with_layout(entry, layout):
+    """The same flow by a program with another layout."""
+    cookie = entry.cookie & ~(0xFF << 40) | layout << 40
+    return replace(entry, cookie=cookie, flow=replace(entry.flow, cookie=cookie))
+
+
 @dataclass
 class Switch:
-    """A bridge's OpenFlow side. ``refuse``: the flow of a bundle that it names when it refuses it, and why."""
+    """A bridge's OpenFlow side. ``refuse``: the flow of a bundle that it names when it refuses it, and why.
+
+    ``flows`` are those of the generation of today's program, in ``slot``; ``older`` what other generations have left.
+    """
 
     dpid: int
     flows: dict[Key, Flow] = field(default_factory=dict)
@@ -108,14 +126,19 @@ class Switch:
     refuse: object = None
     bundles: list[SendBundle] = field(default_factory=list)
     forgotten: list[int] = field(default_factory=list)
+    slot: int = FIRST
+    older: list[wire.Installed] = field(default_factory=list)
+    # When something has last led to a slot, by slot.
+    led: dict[int | None, float] = field(default_factory=dict)
 
     def told(self):
         """Its flows as its statistics tell them."""
-        ours = (
-            wire.Installed(flow.table.number, flow.priority, flow.cookie, encode_match(flow.match), flow, 0, 0)
-            for flow in self.flows.values()
-        )
-        return (*ours, *self.foreign)
+        return (*(installed(flow, self.slot) for flow in self.flows.values()), *self.older, *self.foreign)
+
+    def is_left_by(self, layout):
+        """All that it holds is of another layout's program."""
+        own = [installed(flow, self.slot) for flow in self.flows.values()]
+        self.older, self.flows = [with_layout(entry, layout) for entry in (*own, *self.older)], {}
 
     def take(self, bundle: SendBundle):
         """All of a bundle, or None of it and the refusal."""
@@ -125,6 +148,11 @@ class Switch:
         for meter in (*bundle.add_meters, *bundle.change_meters):
             assert (meter.number in self.meters) is (meter in bundle.change_meters)
             self.meters[meter.number] = meter
+        if bundle.slot != self.slot:
+            self.older += [installed(flow, self.slot) for flow in self.flows.values()]
+            self.slot, self.flows = bundle.slot, {}
+        for entry in bundle.outdated:
+            self.older.remove(entry)
         for flow in bundle.remove:
             del self.flows[flow.key]
         self.flows.update({flow.key: flow for flow in bundle.add})
@@ -132,10 +160,16 @@ class Switch:
             self.foreign.remove(entry)
         # A flow of ours takes the place of a foreign one with its key.
         self.foreign = [entry for entry in self.foreign if entry.flow is None or entry.flow.key not in self.flows]
+        self.older = [entry for entry in self.older if entry.table or entry.flow.key not in self.flows]
+        # All of table 0 leads to the new generation, and nothing is taken away from under packets on their way.
+        assert all(entry.table for entry in self.older) and bundle.slot not in bundle.retire
+        assert not (bundle.retire and bundle.outdated)
+        self.older = [entry for entry in self.older if entry.slot not in bundle.retire]
         for number in bundle.remove_meters:
             del self.meters[number]
         # A switch takes no flow that names a meter which is not there, and removes those whose meter goes.
-        named = {a.meter for flow in self.flows.values() for a in flow.actions if isinstance(a, Limit | Punt)}
+        there = [*self.flows.values(), *(entry.flow for entry in self.older)]
+        named = {a.meter for flow in there for a in flow.actions if isinstance(a, Limit | Punt)}
         assert named <= self.meters.keys()
         self.bundles.append(bundle)
         return None
@@ -297,8 +331,13 @@ class World:
         switch = self.switches[bundle.dpid]
         if switch.session != bundle.session or switch.silent:
             return
+        led = {entry.leads_to for entry in switch.older if entry.table == 0}
+        led |= {switch.slot} if switch.flows else set()
         refusal = switch.take(bundle)
         if refusal is None:
+            switch.led.update(dict.fromkeys(led, self.now))
+            # No tables are emptied to which something has led a moment ago.
+            assert all(self.now - switch.led.get(slot, -100) > RETIRE_AFTER - 0.01 for slot in bundle.retire)
             # Nothing is ever installed but what follows from all that was told by now.
             assert plain(switch.flows) == self.wanted(bundle.dpid)
             self.facts.append(BundleDone(bundle.dpid, bundle.session, bundle.serial))
@@ -418,7 +457,8 @@ class World:
             if switch.session is not None:
                 if fresh is not None:
                     copies = dict(switch.flows), list(switch.foreign), dict(switch.meters)
-                    fresh.switches[dpid] = Switch(dpid, *copies, switch.most_meters)
+                    older = {"slot": switch.slot, "older": list(switch.older)}
+                    fresh.switches[dpid] = Switch(dpid, *copies, switch.most_meters, **older)
                     fresh.switches[dpid].session = 1
                     yield SwitchUp(dpid, 1)
                 else:

@@ -134,6 +134,9 @@ def test_a_controller_that_talks_nonsense_does_no_harm(shop, controller, answer)
     assert "zone 101" in result.stdout
 
 
+# The same by a program of another layout.
+OLDER = WEB_DB - (1 << 40)
+
 DUMP = f"""\
 OFPST_FLOW reply (OF1.4) (xid=0x2):
  cookie={WEB_DB:#x}, duration=1s, table={TIER}, n_packets=0, priority=9,ip actions=resubmit(,{ALLOWED})
@@ -190,6 +193,11 @@ def test_an_empty_dump(shop):
         (f"    {TIER}. ip, priority 7, cookie {WEB_DB:#x}", WEB_DB, "EGRESS_APPLICATION", "    EGRESS_APPLICATION. ip"),
         (f"    resubmit(,{GUARD})", None, None, "    resubmit(,GUARD)"),
         (f"    resubmit(5,{GUARD},ct)", None, None, "resubmit(5,GUARD,ct)"),
+        (f"cookie={WEB_DB:#x}, table={64 + TIER}, actions=drop", WEB_DB, "EGRESS_APPLICATION", "_APPLICATION@1,"),
+        (f"cookie={WEB_DB:#x}, actions=resubmit(,{128 + GUARD})", WEB_DB, "CLASSIFY", "resubmit(,GUARD@2)"),
+        (f"    {192 + TIER}. ip, cookie {WEB_DB:#x}", WEB_DB, "EGRESS_APPLICATION", "    EGRESS_APPLICATION@3. ip"),
+        # Of another layout: its tables may have other names.
+        (f"cookie={OLDER:#x}, table={TIER}, actions=resubmit(,{GUARD})", OLDER, None, f"resubmit(,{GUARD})"),
         (f"  will be resumed at table {TIER}.", None, None, "at table EGRESS_APPLICATION."),
         ("\x1b[32mcookie=\x1b[0m0x1, table=1, actions=drop", 1, None, "cookie=0x1, table=1, actions=drop"),
         (f"table=3,priority=1 actions=learn(cookie={WEB_DB:#x})", 0, None, "table=3,"),

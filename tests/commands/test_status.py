@@ -76,6 +76,16 @@ def test_not_enforced(shop, controller):
     assert "gone away" in result.stdout
 
 
+def test_after_an_upgrade(shop, controller):
+    page = status_page()
+    assert "old version" not in portcullis("status").stdout
+    page["bridges"][0]["old_slots"] = [0]
+    controller.pages["/portcullis/status"] = page
+    result = portcullis("status")
+    assert result.exit_code == 0
+    assert "the old version's tables are removed in a moment" in " ".join(result.stdout.split())
+
+
 def test_refused(shop, controller):
     controller.pages["/portcullis/status"] = refused_page(Problem(Place("a.yaml", 3, 5), "no group is called 'x'"))
     began = time.monotonic()

@@ -15,6 +15,7 @@ from policy.flows import action_wire, meter_wire, openflow, wire
 from policy.flows.flow import Action, Flow, Key
 from policy.flows.match_wire import encode_match
 from policy.flows.meters import Meter
+from policy.flows.slots import FIRST
 from policy.flows.tables import TABLES
 
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, MULTIPART_REQUEST, MULTIPART_REPLY = 0, 1, 2, 3, 18, 19
@@ -47,11 +48,11 @@ class Switch:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._socket.close()
 
-    def bundle(self, add: Iterable[Flow], remove: Iterable[Flow] = ()) -> None:
-        """Send flows in one atomic bundle. Raises ``Refused``."""
+    def bundle(self, add: Iterable[Flow], remove: Iterable[Flow] = (), *, slot: int = FIRST) -> None:
+        """Send flows of a slot in one atomic bundle. Raises ``Refused``."""
         self._control(OPEN)
-        messages = [wire.flow_mod(flow, self._next(), wire.DELETE_STRICT) for flow in remove]
-        messages += [wire.flow_mod(flow, self._next()) for flow in add]
+        messages = [wire.flow_mod(flow, slot, self._next(), wire.DELETE_STRICT) for flow in remove]
+        messages += [wire.flow_mod(flow, slot, self._next()) for flow in add]
         self._socket.sendall(b"".join(wire.bundle_add(1, ATOMIC_ORDERED, message) for message in messages))
         self._control(COMMIT)
 
@@ -92,7 +93,7 @@ class Switch:
 
     def packet_out(self, actions: Iterable[Action], frame: bytes) -> None:
         """Send a frame out. Raises ``Refused``."""
-        packed = action_wire.encode_actions(actions)
+        packed = action_wire.encode_actions(actions, FIRST)
         body = struct.pack("!IIH6x", openflow.NO_BUFFER, CONTROLLER, len(packed)) + packed + frame
         self.message(struct.pack("!BBHI", openflow.VERSION, PACKET_OUT, 8 + len(body), self._next()) + body)
 

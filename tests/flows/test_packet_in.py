@@ -13,7 +13,7 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import ICMPv6ND_NS, IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
-from policy.flows.cookies import Drop, Kind, cookie
+from policy.flows.cookies import LAYOUT, Drop, Kind, cookie
 from policy.flows.openflow import WireError
 from policy.flows.packet_in import PACKET_IN, Copy, decode_packet_in
 from policy.flows.telling import answer_actions
@@ -104,6 +104,18 @@ def test_what_ends_on_its_way_from_outside_names_who_was_to_get_it(real):
     assert astray.dst_vnic == 111
     routed = told(real, head / IPv6(src="2001:db8:9::1", dst="2001:db8::1", hlim=9) / ICMPv6ND_NS(), into=OUTSIDE)
     assert (routed.cookie, routed.dst_vnic) == (cookie(Kind.DROP, Drop.ROUTED_DISCOVERY), 111)
+
+
+def test_a_copy_that_a_flow_of_another_layout_made_is_not_read(real):
+    """While it is replaced: its registers would be misunderstood."""
+    real.forget()
+    real.send("left", 11, bytes(syn(22)))
+    message = bytearray(real.switches["left"].packet_in())
+    assert decode_packet_in(bytes(message)).src_vnic == 111
+    assert message[18] == LAYOUT
+    message[18] += 1
+    with pytest.raises(WireError, match="another layout"):
+        decode_packet_in(bytes(message))
 
 
 def test_a_long_packet_comes_whole(real):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from ryu.ofproto import ofproto_v1_4 as ofp
 from ryu.ofproto import ofproto_v1_4_parser as parser
@@ -40,13 +40,14 @@ from policy.flows.flow import (
 )
 from policy.flows.match_wire import decode_match, encode_match
 from policy.flows.plumbing import LEARN
+from policy.flows.slots import FIRST, SLOTS, numbers_of, on_wire
 from policy.flows.tables import TABLES
 from policy.flows.text import action_text, flow_text
 from tests.flows.frames import frame
-from tests.flows.packets import ip
+from tests.flows.packets import ip, with_ports
 from tests.flows.real import Real
 from tests.flows.strategies import documents, labels
-from tests.flows.worlds import OUTSIDE, OUTSIDE_MAC, World, document, policy, rule
+from tests.flows.worlds import OUTSIDE, OUTSIDE_MAC, World, document, mac_of, policy, rule
 
 RYU = ProtocolDesc(version=openflow.VERSION)
 # --- matches and actions of our shapes
@@ -95,6 +96,9 @@ flows = st.builds(
 )  # fmt: skip
 
 
+in_slots = st.sampled_from(SLOTS)
+
+
 @given(matches)
 def test_a_match_comes_back(tests):
     data = encode_match(tests)
@@ -102,22 +106,22 @@ def test_a_match_comes_back(tests):
     assert decode_match(data) == tests
 
 
-@given(st.lists(actions, max_size=8))
-def test_actions_come_back(some):
-    data = action_wire.encode_actions(some)
+@given(st.lists(actions, max_size=8), in_slots)
+def test_actions_come_back(some, slot):
+    data = action_wire.encode_actions(some, slot)
     assert len(data) % 8 == 0
-    assert action_wire.decode_actions(data) == tuple(some)
+    assert action_wire.decode_actions(data, slot) == tuple(some)
 
 
-def statistics(item: Flow, packets: int = 0, octets: int = 0) -> bytes:
+def statistics(item: Flow, packets: int = 0, octets: int = 0, slot: int = FIRST) -> bytes:
     """An entry of a flow-statistics reply, as a switch would write it."""
-    encoded = action_wire.encode_actions(item.actions)
+    encoded = action_wire.encode_actions(item.actions, slot)
     instructions = struct.pack("!HH4x", wire.APPLY_ACTIONS, 8 + len(encoded)) + encoded if encoded else b""
     rest = encode_match(item.match) + instructions
     head = struct.pack(
         "!HBxIIHHHHHxxQQQ",
         48 + len(rest),
-        item.table.number,
+        on_wire(item.table, slot),
         0,
         0,
         item.priority,
@@ -132,11 +136,32 @@ def statistics(item: Flow, packets: int = 0, octets: int = 0) -> bytes:
     return head + rest
 
 
-@given(st.lists(flows, max_size=3), st.integers(0, 2**64 - 1))
-def test_statistics_are_read(some, packets):
-    found = list(wire.decode_flow_stats(b"".join(statistics(item, packets, 7) for item in some)))
+@given(st.lists(flows, max_size=3), st.integers(0, 2**64 - 1), in_slots)
+def test_statistics_are_read(some, packets, slot):
+    found = list(wire.decode_flow_stats(b"".join(statistics(item, packets, 7, slot) for item in some)))
     assert [entry.flow for entry in found] == some
     assert all((entry.packets, entry.bytes) == (packets, 7) for entry in found)
+    assert [entry.slot for entry in found] == [slot if item.table.number else None for item in some]
+    for item, entry in zip(some, found, strict=True):
+        names = {action.table for action in item.actions if isinstance(action, Resubmit | Track | Learn)} - {"CLASSIFY"}
+        assert entry.leads_to == (slot if names and not item.table.number else None)
+
+
+@given(flows.filter(lambda item: item.table.number), in_slots, in_slots)
+def test_a_flow_that_leads_into_another_slot_is_nobodys(item, one, other):
+    assume(one != other)
+    item = replace(item, actions=(*item.actions, Resubmit("GUARD")))
+    entry = bytearray(statistics(item, slot=one))
+    entry[2] = on_wire(item.table, other)
+    assert [found.flow for found in wire.decode_flow_stats(bytes(entry))] == [None]
+
+
+def test_flows_of_table_0_that_lead_into_two_slots_are_nobodys():
+    both = action_wire.encode_actions([Resubmit("GUARD")], 0) + action_wire.encode_actions([Resubmit("GUARD")], 1)
+    instructions = struct.pack("!HH4x", wire.APPLY_ACTIONS, 8 + len(both)) + both
+    rest = encode_match(()) + instructions
+    entry = struct.pack("!HBxIIHHHHHxxQQQ", 48 + len(rest), 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0) + rest
+    assert [(found.flow, found.leads_to) for found in wire.decode_flow_stats(entry)] == [(None, None)]
 
 
 # --- nothing but WireError from what a switch may send
@@ -152,7 +177,7 @@ def read(data: bytes) -> None:
         if entry.flow is not None:
             assert flow_text(entry.flow)
             encode_match(entry.flow.match)
-            action_wire.encode_actions(entry.flow.actions)
+            action_wire.encode_actions(entry.flow.actions, FIRST)
 
 
 @given(st.binary(max_size=300))
@@ -233,22 +258,22 @@ def test_a_field_in_other_bytes_than_its_own_is_nobodys_flow(field, has_mask, bo
 @given(actions, st.data())
 @settings(max_examples=300)
 def test_whatever_a_switch_tells_is_an_action_or_an_error(action, data):
-    told = bytearray(action_wire.encode_actions([action]))
+    told = bytearray(action_wire.encode_actions([action], FIRST))
     for place in data.draw(st.lists(st.integers(4, len(told) - 1), min_size=1, max_size=3)):
         told[place] = data.draw(st.one_of(st.sampled_from((0, 1, 255)), st.integers(0, 255)))
     try:
-        found = action_wire.decode_actions(bytes(told))
+        found = action_wire.decode_actions(bytes(told), FIRST)
     except (openflow.WireError, struct.error):
         return
     assert all(map(action_text, found))
-    assert action_wire.decode_actions(action_wire.encode_actions(found)) == found
+    assert action_wire.decode_actions(action_wire.encode_actions(found, FIRST), FIRST) == found
 
 
 def test_a_load_of_more_than_the_field_holds_is_nobodys_action():
-    told = bytearray(action_wire.encode_actions([Load(f.TUPLE, 1)]))
+    told = bytearray(action_wire.encode_actions([Load(f.TUPLE, 1)], FIRST))
     told[-1] = 2
     with pytest.raises(openflow.WireError):
-        action_wire.decode_actions(bytes(told))
+        action_wire.decode_actions(bytes(told), FIRST)
 
 
 @pytest.mark.parametrize("length", [0, 3, 5, 9, 200])
@@ -359,12 +384,12 @@ def test_flow_mods_are_ryus(tests, xid):
         RYU, cookie=item.cookie, table_id=item.table.number, priority=77, match=ryu_match(tests),
         out_port=ofp.OFPP_ANY, out_group=ofp.OFPG_ANY, instructions=[],
     )  # fmt: skip
-    assert in_order(wire.flow_mod(item, xid)) == in_order(ryu_bytes(said, xid))
+    assert in_order(wire.flow_mod(item, FIRST, xid)) == in_order(ryu_bytes(said, xid))
     gone = parser.OFPFlowMod(
         RYU, command=ofp.OFPFC_DELETE_STRICT, table_id=item.table.number, priority=77, match=ryu_match(tests),
         out_port=ofp.OFPP_ANY, out_group=ofp.OFPG_ANY, instructions=[],
     )  # fmt: skip
-    assert in_order(wire.flow_mod(item, xid, wire.DELETE_STRICT)) == in_order(ryu_bytes(gone, xid))
+    assert in_order(wire.flow_mod(item, FIRST, xid, wire.DELETE_STRICT)) == in_order(ryu_bytes(gone, xid))
 
 
 def bits(offset: int, count: int) -> int:
@@ -400,7 +425,7 @@ def test_actions_are_ryus(name):
     ours, theirs = IN_RYU[name]
     buffer = bytearray()
     theirs.serialize(buffer, 0)
-    assert action_wire.encode_actions([ours]) == bytes(buffer)
+    assert action_wire.encode_actions([ours], FIRST) == bytes(buffer)
 
 
 def test_a_whole_flow_in_a_bundle_is_ryus():
@@ -417,9 +442,10 @@ def test_a_whole_flow_in_a_bundle_is_ryus():
         RYU, cookie=item.cookie, table_id=0, priority=100, match=ryu_match(tests), out_port=ofp.OFPP_ANY,
         out_group=ofp.OFPG_ANY, instructions=[apply],
     )  # fmt: skip
-    assert wire.flow_mod(item, 9) == ryu_bytes(said, 9)
-    bundled = parser.OFPBundleAddMsg(RYU, 4, ofp.OFPBF_ATOMIC | ofp.OFPBF_ORDERED, said, [])
-    assert wire.bundle_add(4, ofp.OFPBF_ATOMIC | ofp.OFPBF_ORDERED, wire.flow_mod(item, 9)) == ryu_bytes(bundled, 9)
+    assert wire.flow_mod(item, FIRST, 9) == ryu_bytes(said, 9)
+    atomic = ofp.OFPBF_ATOMIC | ofp.OFPBF_ORDERED
+    bundled = parser.OFPBundleAddMsg(RYU, 4, atomic, said, [])
+    assert wire.bundle_add(4, atomic, wire.flow_mod(item, FIRST, 9)) == ryu_bytes(bundled, 9)
 
 
 def test_emptying_a_table_is_ryus():
@@ -446,6 +472,31 @@ def test_ovs_tells_back_what_it_was_sent(real, policy_document, some_labels):
     wanted = World(policy_document, some_labels).tables
     real.install(wanted)
     assert {name: switch.flows() for name, switch in real.switches.items()} == wanted
+
+
+@pytest.mark.parametrize("slot", [1, 2, 3])
+def test_every_slot_does_what_the_first_does(real, slot):
+    """OVS takes and tells the flows of each; a packet goes the same way; emptied, a slot holds nothing."""
+    world = World(document(policy("p", rule("allow", "tcp/80"))))
+    real.install(world.tables)
+    opens = replace(ip("10.0.0.1", "10.0.0.2", 6), eth_src=mac_of("web-1"), eth_dst=mac_of("web-2"))
+    packet = frame(with_ports(opens, 5000, 80))
+    real.forget()
+    went = real.send("left", 11, packet)
+    assert went
+    for name, switch in real.switches.items():
+        wanted = world.tables[name]
+        switch.bundle(wanted.values(), slot=slot)
+        there = switch.dump()
+        assert {entry.flow for entry in there if entry.slot in (None, slot)} == set(wanted.values())
+        assert {entry.leads_to for entry in there if not entry.table} - {None} == {slot}
+    real.forget()
+    assert real.send("left", 11, packet) == went
+    for name, switch in real.switches.items():
+        switch.bundle([item for item in world.tables[name].values() if not item.table.number])
+        for number in numbers_of(slot):
+            switch.message(wire.empty_table(number, 5))
+        assert switch.flows() == world.tables[name]
 
 
 def test_a_flow_is_removed_by_what_the_switch_told(real):

@@ -3,11 +3,15 @@
 The tests of the firewall stand on these: `blocked` is worth something only if it fails when traffic passes.
 """
 
+import os
+import signal
 import threading
+import time
 
 import pytest
 
 from mininet_scenarios.lab import Lab, LiveGuest, Ovs
+from mininet_scenarios.lab.shell import run
 from mininet_scenarios.words import (
     blocked,
     connect,
@@ -158,6 +162,19 @@ def test_a_stream_notices_a_moment_without_a_port(pair, push):
         running.finish()
         assert running.lost > 100
         assert running.longest_gap > 0.25
+
+
+def test_a_receiver_that_does_not_run_for_a_moment_is_no_loss(pair):
+    """On a busy machine it may have to wait for the processor."""
+    with stream(pair.web, pair.db, "udp/5000", rate=500) as running:
+        agents = [int(word) for word in run("ip", "netns", "pids", pair.db.namespace).split()]
+        for pid in agents:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(1.5)  # the moment
+        for pid in agents:
+            os.kill(pid, signal.SIGCONT)
+        assert running.finish().lost == 0
+        assert running.longest_gap > 1
 
 
 def test_stops_denies_a_stream_that_runs(pair):

@@ -1,0 +1,75 @@
+"""Two versions of the program take turns at a bridge: what both upgrade tests are made of."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from mininet_scenarios.guest import Guest
+from mininet_scenarios.probes import Sniffer
+from mininet_scenarios.tries import fresh_word, paths, serve
+from policy.flows.cookies import layout_of
+from policy.flows.slots import slot_of
+from ryu_apps.generations import RETIRE_AFTER
+from tests.live.shop import VMS, Shop
+
+POLICY = """\
+groups:
+  web: {match: "role == web"}
+  app: {match: "role == app"}
+policies:
+  - name: shop
+    rules:
+      - {name: clients, allow: [tcp/443, udp/6000-6099], from: any, to: web}
+      - {name: web-app, allow: [tcp/8080, udp/5000-5099], from: web, to: app}
+      - {name: out, allow: udp/7000-7099, from: app, to: any}
+      - {name: closed, reject: [tcp/25, tcp/26], from: any, to: web, log: true}
+"""
+# Packets a second of each stream.
+RATE = 350
+FILES = {"inventory.yaml": VMS, "policy.yaml": POLICY}
+# In `layouts`: table 0, which is in no slot.
+SHARED = None
+
+
+def layouts(shop: Shop) -> dict[int | None, set[int | None]]:
+    """By slot, the layouts of the flows there."""
+    found: dict[int | None, set[int | None]] = {}
+    for line in shop.ovs.ofctl("dump-flows", shop.bridge, "--no-stats", "--no-names").splitlines():
+        if " actions=" in line:
+            head = dict(word.partition("=")[::2] for word in line.split(" actions=")[0].replace(",", " ").split())
+            found.setdefault(slot_of(int(head.get("table", "0"))), set()).add(layout_of(int(head["cookie"], 16)))
+    return found
+
+
+def bridge(shop: Shop) -> dict[str, object]:
+    """What the status page says of the bridge."""
+    return dict(shop.controller.status()["bridges"][0])
+
+
+def old_goes(shop: Shop) -> None:
+    """The old generation is there still, and goes by itself."""
+    slot = bridge(shop)["slot"]
+    assert len(layouts(shop)) == 3, "the old generation is gone at once"
+    shop.controller.told(lambda status: not status["bridges"][0]["old_slots"], within=RETIRE_AFTER + 5)
+    assert layouts(shop).keys() == {SHARED, slot}
+    (only,) = set.union(*layouts(shop).values())
+    assert only is not None
+
+
+@contextlib.contextmanager
+def nothing_of(a: Guest, b: Guest, service: str) -> Iterator[None]:
+    """`a` sends to `b` all the time, and not one packet arrives."""
+    path = paths(a, b, service, 4)[0]
+    serve(path)
+    sniffer = Sniffer(b, path.frame_filter())
+    opened = a.ask("udp.open", host=path.host, port=int(service.split("/")[1]))
+    name = fresh_word("forbidden")
+    a.ask("udp.send", link=opened["link"], stream=name, rate=RATE)
+    yield
+    sent = int(a.ask("udp.stop", stream=name)["sent"])
+    a.ask("udp.close", link=opened["link"])
+    count = sniffer.count
+    sniffer.close()
+    assert sent > RATE, f"{path}: only {sent} packets were sent"
+    assert count == 0, f"{path}: {count} of {sent} packets leaked"
