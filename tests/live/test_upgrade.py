@@ -24,7 +24,7 @@ from policy.flows.slots import SLOTS, on_wire
 from policy.flows.tables import TABLES
 from ryu_apps.generations import RETIRE_AFTER
 from tests.live.shop import Shop
-from tests.live.versions import FILES, RATE, SHARED, bridge, layouts, nothing_of, old_goes
+from tests.live.versions import FILES, RATE, SHARED, bridge, layouts, no_loss, nothing_of, old_goes
 
 HERE = Path(__file__).parent
 OTHER, OTHER_LAYOUT = str(HERE / "other_layout"), 200
@@ -70,8 +70,7 @@ def test_up_and_down_under_traffic(shop):
             still_open(outside)
             blocked(shop.web, shop.db, "tcp/3306")
             reaches(shop.web, shop.app, "tcp/8080")
-        for each in (there, back, inwards, outwards):
-            assert each.finish().lost == 0, f"{each}: {each.counts()}"
+        no_loss(shop, there, back, inwards, outwards)
     assert {vnic["port"]: vnic.get("zone") for vnic in shop.controller.status()["vnics"]} == zones
     assert bridge(shop)["drift"] == 0 and bridge(shop)["foreign_removed"] == 0
 
@@ -105,8 +104,7 @@ def test_packets_that_began_in_the_old_generation_end_there(shop):
         shop.controller.start()
         shop.controller.wait_enforced()
         old_goes(shop)
-        for each in (there, inwards):
-            assert each.finish().lost == 0, f"{each}: {each.counts()}"
+        no_loss(shop, there, inwards)
 
 
 def test_a_newer_version_that_stands_by_takes_over(shop):
@@ -131,8 +129,7 @@ def test_a_newer_version_that_stands_by_takes_over(shop):
         shop.controller = newer
         old_goes(shop)
         still_open(link)
-        for each in (there, inwards):
-            assert each.finish().lost == 0, f"{each}: {each.counts()}"
+        no_loss(shop, there, inwards)
     assert layouts(shop) == {SHARED: {LAYOUT}, 1: {LAYOUT}}
     reaches(shop.web, shop.app, "tcp/8081")
     blocked(shop.web, shop.app, "tcp/8080")
@@ -220,5 +217,5 @@ def test_back_before_the_old_is_gone(shop):
         assert (bridge(shop)["slot"], bridge(shop)["old_slots"]) == (2, [0, 1])
         shop.controller.told(lambda status: not status["bridges"][0]["old_slots"], within=RETIRE_AFTER + 5)
         assert layouts(shop) == {SHARED: {OTHER_LAYOUT}, 2: {OTHER_LAYOUT}}
-        assert there.finish().lost == 0, there.counts()
+        no_loss(shop, there)
     reaches(shop.web, shop.app, "tcp/8080")

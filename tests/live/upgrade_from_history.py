@@ -18,7 +18,7 @@ from mininet_scenarios.lab import Lab
 from mininet_scenarios.words import blocked, connect, reaches, still_open, stream
 from policy.flows.cookies import LAYOUT
 from tests.live.shop import Shop
-from tests.live.versions import FILES, RATE, SHARED, bridge, layouts, nothing_of, old_goes
+from tests.live.versions import FILES, RATE, SHARED, bridge, layouts, no_loss, nothing_of, old_goes
 
 WHERE = "policy/flows/cookies.py"
 
@@ -72,8 +72,7 @@ def test_upgrade(lab: Lab, older: tuple[int, Path]) -> None:
         old_goes(shop)
         still_open(inside)
         still_open(outside)
-        for each in (there, back, inwards, outwards):
-            assert each.finish().lost == 0, f"{each}: {each.counts()}"
+        no_loss(shop, there, back, inwards, outwards)
     assert layouts(shop) == {SHARED: {LAYOUT}, 1: {LAYOUT}}
     blocked(shop.web, shop.db, "tcp/3306", control=None)
     reaches(shop.web, shop.app, "tcp/8080")

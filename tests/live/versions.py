@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from mininet_scenarios.guest import Guest
 from mininet_scenarios.probes import Sniffer
+from mininet_scenarios.streams import Stream
 from mininet_scenarios.tries import fresh_word, paths, serve
 from policy.flows.cookies import layout_of
 from policy.flows.slots import slot_of
@@ -55,6 +56,14 @@ def old_goes(shop: Shop) -> None:
     assert layouts(shop).keys() == {SHARED, slot}
     (only,) = set.union(*layouts(shop).values())
     assert only is not None
+
+
+def no_loss(shop: Shop, *streams: Stream) -> None:
+    """All has arrived. If not, the switch tells what it has dropped, and why."""
+    counts = {str(each): each.finish().counts() for each in streams}
+    dropped = [line.split() for line in shop.ovs.appctl("coverage/show").splitlines() if "drop" in line]
+    told = ", ".join(f"{words[0]} {words[-1]}" for words in dropped)
+    assert not any(count["lost"] for count in counts.values()), f"{counts}; the switch has counted: {told}"
 
 
 @contextlib.contextmanager
