@@ -163,7 +163,7 @@ def test_whatever_names_tables_follows_into_another_slot(shop):
     explained = explain(shop, "\n".join(line for line in dumped(shop) if "cookie=0x1," not in line))
     assert "table=EGRESS_APPLICATION@1" in explained and "# rule shop/web-app: allow" in explained
     ports = f"in_port={shop.ovs.ofport(shop.web.port)},dl_src={shop.web.mac},dl_dst={shop.app.mac}"
-    packet = "tcp,nw_src=10.0.0.11,nw_dst=10.0.0.12,tp_dst=8080"
+    packet = "tcp,nw_ttl=64,nw_src=10.0.0.11,nw_dst=10.0.0.12,tp_dst=8080"
     trace = explain(shop, shop.ovs.trace(shop.bridge, f"{ports},{packet}"))
     assert "resubmit(,GUARD@1)" in trace and "EGRESS_APPLICATION@1. " in trace
 
