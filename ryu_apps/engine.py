@@ -16,14 +16,9 @@ from dataclasses import dataclass, field, replace
 from policy.errors import Problem
 from policy.flows.bridge_book import BridgeBook
 from policy.flows.compile import Compiled, PolicyBook
-from policy.flows.cookies import Kind, reason
-from policy.flows.fields import AUDIT
-from policy.flows.floods import too_many_copies
-from policy.flows.flow import Flow
 from policy.flows.learning import asker_mac
 from policy.flows.pieces import Wanted, unmetered
-from policy.flows.placement import HIGHEST, LOWEST
-from policy.model import Builtins, Document, Tier
+from policy.model import Builtins, Document
 from ryu_apps.asking import question
 from ryu_apps.facts import (
     Ask,
@@ -40,7 +35,6 @@ from ryu_apps.facts import (
     Later,
     LeaseDue,
     MetersRead,
-    NamePrefixes,
     PolicyLoaded,
     PolicyRefused,
     Punted,
@@ -48,25 +42,25 @@ from ryu_apps.facts import (
     RetryWrites,
     RoleRefused,
     RoleTold,
-    SecureBridge,
     SwitchDown,
     SwitchUp,
     Unwatched,
     WriteDue,
-    WriteZones,
 )
 from ryu_apps.learn_settings import LearnSettings, sources_of
 from ryu_apps.learned_texts import LearnedTexts, Texts
 from ryu_apps.learner import Learner
 from ryu_apps.ovsdb_facts import OvsdbLock, OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
+from ryu_apps.policy_bounds import too_much
+from ryu_apps.refused_ports import RefusedPorts
+from ryu_apps.remote import Remote
 from ryu_apps.session import Session
 from topology.inventory import Inventory
 from topology.join import Resolver
 from topology.owners import Owners
-from topology.ports import Bridge, IsolatedPort, Port, Topology, VnicPort
+from topology.ports import Bridge, Topology
 from topology.rows import Database, apply_changes
 from topology.vnic import Everybody, Vnic
-from topology.zones import assign
 
 SessionFact = (
     FlowsRead | ReadFailed | BundleDone | BundleRefused | MetersRead | FlowsTouched | Unwatched | RoleTold | RoleRefused
@@ -76,21 +70,8 @@ SessionFact = (
 # What is enforced on a bridge that holds nothing of ours while no policy has loaded: no rule, so nothing is allowed.
 NO_POLICY = Document(Inventory(), {}, {}, (), Builtins(), "none")
 
-# Code of a port that is shut because a switch does not take its flows.
-REFUSED = "refused-by-switch"
-
-# Rules that a tier can hold.
-CAPACITY = HIGHEST - LOWEST + 1
-
-# Seconds before a write is tried again that OVSDB has refused, and before one that it seems to have forgotten.
-WRITE_PAUSE, WRITE_CHECK = 5.0, 30.0
 # Seconds that the outside has to object to what a vNIC has begun to use (RFC 5227 waits for one to two after a probe).
 ASK_SECONDS = 1.0
-# Writes of learned addresses to an OVSDB server: one in so many seconds, and so many at once. What comes in between
-# goes into the next one, so whatever guests do, OVSDB is not written to more often.
-WRITE_PACE, WRITE_BURST = 1.0, 10
-
-
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """The settings that decide what is enforced where. ``audit``: what no rule decides is told and allowed.
@@ -111,39 +92,6 @@ class EngineSettings:
 
 
 @dataclass(slots=True)
-class Remote:
-    """One OVSDB server. ``database`` None: never seen. ``error`` None: connected.
-
-    ``ours``: we hold its lock, or held it when the server was lost; only then anything is written there, or to its
-    bridges.
-
-    ``zones_asked`` and ``secured`` are the writes on their way: nothing is asked for twice until one of the two
-    `RetryWrites` comes, of which at most one each is on its way too (``retry_due``, ``check_due``).
-
-    ``behind``: perhaps there are learned addresses that OVSDB does not show; ``writes_left``: so often they may be
-    written at once. While that is less than `WRITE_BURST`, a `WriteDue` is on its way.
-    """
-
-    database: Database | None = None
-    error: str | None = "not connected yet"
-    ours: bool = False
-    write_error: str | None = None
-    zones_asked: dict[str, int] = field(default_factory=dict)
-    secured: set[str] = field(default_factory=set)
-    prefixed: set[str] = field(default_factory=set)
-    retry_due: bool = False
-    check_due: bool = False
-    behind: bool = False
-    writes_left: int = WRITE_BURST
-
-    def ask_again(self) -> None:
-        """Forget what was asked for: what OVSDB does not show is asked for again."""
-        self.zones_asked.clear()
-        self.secured.clear()
-        self.prefixed.clear()
-
-
-@dataclass(slots=True)
 class PolicyState:
     """The policy in use and what became of the newest files."""
 
@@ -159,12 +107,11 @@ class Engine:
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
         self.policy = PolicyState()
-        self.remotes: dict[str, Remote] = {name: Remote() for name in settings.remotes}
+        self.remotes: dict[str, Remote] = {name: Remote(name) for name in settings.remotes}
         self.sessions: dict[int, Session] = {}
         self.topology = Topology()
         self.wanted: dict[int, Wanted] = {}
-        # Ports whose flows a switch has refused, and its error: they stay shut until something about them changes.
-        self.refused: dict[tuple[int, str], tuple[VnicPort, str]] = {}
+        self.refused = RefusedPorts()
         self.grace_over = False
         self.learner = Learner(settings.learning)
         self._texts = LearnedTexts()
@@ -203,7 +150,7 @@ class Engine:
 
     def _take(self, fact: Fact) -> None:
         match fact:
-            case PolicyLoaded(document) if (problem := _too_much(document)) is not None:
+            case PolicyLoaded(document) if (problem := too_much(document)) is not None:
                 self.policy = replace(self.policy, problems=(problem,), missing=False, seen=True)
             case PolicyLoaded(document):
                 if self.policy.document is None or self.policy.document.revision != document.revision:
@@ -212,7 +159,7 @@ class Engine:
             case PolicyRefused(problems, missing):
                 self.policy = replace(self.policy, problems=problems, missing=missing, seen=True)
             case OvsdbSnapshot(remote, database, ours):
-                known = self.remotes.setdefault(remote, Remote())
+                known = self.remotes.setdefault(remote, Remote(remote))
                 known.database, known.error, known.write_error = self._texts.amend(database), None, None
                 known.ours, known.behind = ours, True
                 known.ask_again()
@@ -228,37 +175,21 @@ class Engine:
                     known.database = apply_changes(known.database, self._texts.amend_changes(remote, changes))
                     self._stale = True
             case OvsdbLost(remote, why):
-                self.remotes.setdefault(remote, Remote()).error = why
+                self.remotes.setdefault(remote, Remote(remote)).error = why
             case OvsdbWriteFailed(remote, what, error):
-                known = self.remotes[remote]
-                known.write_error = f"{what}: {error}"
-                if not known.retry_due:
-                    known.retry_due = True
-                    self._effects.append(Later(WRITE_PAUSE, RetryWrites(remote, failed=True)))
+                self._effects += self.remotes[remote].failed(what, error)
             case RetryWrites(remote, failed):
-                known = self.remotes[remote]
-                if failed:
-                    known.retry_due, known.write_error = False, None
-                else:
-                    known.check_due = False
-                known.behind = True
-                known.ask_again()
+                self.remotes[remote].retry(failed)
                 self._stale = True
             case WriteDue(remote):
-                known = self.remotes[remote]
-                known.writes_left += 1
-                if known.writes_left < WRITE_BURST:
-                    self._effects.append(Later(WRITE_PACE, WriteDue(remote)))
+                self._effects += self.remotes[remote].write_due()
             case SwitchUp(dpid, number):
                 session = self.sessions[dpid] = Session(dpid, number)
                 self.wanted.pop(dpid, None)
                 bridge = self.bridge(dpid)
                 if bridge is not None and not self.handed_over(bridge):
                     self._stale = True
-                # Perhaps it is another OVS by now, which can do what the last one refused.
-                if any(where == dpid for where, _ in self.refused):
-                    self.refused = {key: told for key, told in self.refused.items() if key[0] != dpid}
-                    self._stale = True
+                self._stale = self.refused.forgive(dpid) or self._stale
                 self._effects += session.begin()
             case SwitchDown(dpid, number):
                 if dpid in self.sessions and self.sessions[dpid].number == number:
@@ -310,21 +241,10 @@ class Engine:
             case BundleDone(_, _, serial):
                 session.done(serial)
             case BundleRefused(_, _, serial, error, flow):
-                self._shut_out(fact.dpid, flow, error)
+                self._stale = self.refused.refuse(self.bridge(fact.dpid), flow, error) or self._stale
                 self._effects += session.refused(serial, error)
             case Due(_, _, what, serial):
                 self._effects += session.due(what, serial)
-
-    def _shut_out(self, dpid: int, flow: Flow | None, error: str) -> None:
-        """A vNIC whose own flow a switch refuses must not hold up the others: it is shut, and says so."""
-        why = reason(flow.cookie) if flow is not None else None
-        bridge = self.bridge(dpid)
-        if why is None or why.kind is not Kind.VNIC or bridge is None:
-            return
-        for port in bridge.vnic_ports:
-            if port.zone == why.number:
-                self.refused[dpid, port.interface_uuid] = (port, f"the switch refused its flows: {error}")
-                self._stale = True
 
     # --- learning
 
@@ -364,16 +284,8 @@ class Engine:
     def _write_learned(self) -> None:
         """What OVSDB does not show yet is written, in one transaction, if it is not too soon."""
         for name, remote in self.remotes.items():
-            if not remote.behind or not remote.writes_left or not remote.ours or remote.error is not None:
-                continue
-            remote.behind = False
-            writes = self._texts.unwritten(name)
-            if writes:
-                if remote.writes_left == WRITE_BURST:
-                    self._effects.append(Later(WRITE_PACE, WriteDue(name)))
-                remote.writes_left -= 1
-                self._effects += writes
-                self._check_later(name)
+            if remote.may_write_learned:
+                self._effects += remote.write_learned(self._texts.unwritten(name))
 
     def _databases(self) -> dict[str, Database]:
         return {name: remote.database for name, remote in self.remotes.items() if remote.database is not None}
@@ -389,7 +301,7 @@ class Engine:
         document = self.policy.document or NO_POLICY
         databases = self._databases()
         resolved = self._resolver.resolve(databases, document.inventory, self.learner.sources)
-        self.topology = self._without_refused(resolved)
+        self.topology = self.refused.without(resolved)
         self._by_dpid = {bridge.dpid: bridge for bridge in self.topology.bridges if bridge.dpid is not None}
         self._vnics = self._everybody.known(document.inventory, self.topology.vnic_ports)
         self._compiled = self._policy_book.prepare(document, self._vnics)
@@ -398,72 +310,17 @@ class Engine:
         self.wanted = {}
         self._bridge_books = {dpid: book for dpid, book in self._bridge_books.items() if dpid in self._by_dpid}
         self._stale = False
-        self._ask_for_zones(databases)
-        self._secure_bridges()
+        self._write_rows()
 
-    def _without_refused(self, topology: Topology) -> Topology:
-        if not self.refused:
-            return topology
-        standing = {
-            (bridge.dpid, port.interface_uuid): port
-            for bridge in topology.bridges
-            for port in bridge.vnic_ports
-            if bridge.dpid is not None
-        }
-        self.refused = {key: told for key, told in self.refused.items() if standing.get(key) == told[0]}
-        if not self.refused:
-            return topology
-        return replace(topology, bridges=tuple(map(self._shut_refused, topology.bridges)))
-
-    def _shut_refused(self, bridge: Bridge) -> Bridge:
-        ports: list[Port] = []
-        for port in bridge.ports:
-            if isinstance(port, VnicPort) and bridge.dpid is not None:
-                told = self.refused.get((bridge.dpid, port.interface_uuid))
-                if told is not None:
-                    port = _shut(port, told[1])
-            ports.append(port)
-        return replace(bridge, ports=tuple(ports))
-
-    def _ask_for_zones(self, databases: Mapping[str, Database]) -> None:
-        zoneless: dict[str, list[VnicPort]] = {name: [] for name in databases}
-        for bridge in filter(self.handed_over, self.topology.bridges):
-            zoneless[bridge.remote] += [port for port in bridge.vnic_ports if port.zone is None]
-        for name, database in databases.items():
-            remote = self.remotes[name]
-            if remote.error is not None or not remote.ours:
-                continue
-            without = {port.interface_uuid for port in zoneless[name]}
-            asked = {uuid: zone for uuid, zone in remote.zones_asked.items() if uuid in without}
-            missing = [port for port in zoneless[name] if port.interface_uuid not in asked]
-            new = dict(assign(database, missing, reserved=asked.values())) if missing else {}
-            remote.zones_asked = asked | new
-            if new:
-                self._effects.append(WriteZones(name, tuple(sorted(new.items()))))
-                self._check_later(name)
-
-    def _secure_bridges(self) -> None:
-        for bridge in filter(self.handed_over, self.topology.bridges):
-            remote = self.remotes[bridge.remote]
-            if not remote.ours:
-                continue
-            if remote.error is None and bridge.uuid not in remote.prefixed:
-                remote.prefixed.add(bridge.uuid)
-                self._effects.append(NamePrefixes(bridge.remote, bridge.uuid))
-            open_mode = bridge.fail_mode != "secure" or bridge.in_band
-            if not open_mode:
-                remote.secured.discard(bridge.uuid)
-            elif remote.error is None and bridge.uuid not in remote.secured:
-                remote.secured.add(bridge.uuid)
-                self._effects.append(SecureBridge(bridge.remote, bridge.uuid, bridge.name))
-                self._check_later(bridge.remote)
-
-    def _check_later(self, name: str) -> None:
-        """A write whose answer is lost, or whose row somebody else changed back, must not be waited for forever."""
-        remote = self.remotes[name]
-        if not remote.check_due:
-            remote.check_due = True
-            self._effects.append(Later(WRITE_CHECK, RetryWrites(name, failed=False)))
+    def _write_rows(self) -> None:
+        """What the bridges that are ours need in their databases."""
+        ours = list(filter(self.handed_over, self.topology.bridges))
+        for name, remote in self.remotes.items():
+            here = [bridge for bridge in ours if bridge.remote == name]
+            zoneless = [port for bridge in here for port in bridge.vnic_ports if port.zone is None]
+            self._effects += remote.give_zones(zoneless)
+            for bridge in here:
+                self._effects += remote.secure(bridge)
 
     def _enforce(self) -> None:
         assert self._compiled is not None
@@ -505,25 +362,3 @@ class Engine:
     def compiled(self) -> Compiled | None:
         """The policy as it is being enforced: rules, numbers, identities."""
         return self._compiled
-
-
-def _shut(port: VnicPort, why: str) -> IsolatedPort:
-    return IsolatedPort(port.name, port.ofport, why, port.vnic.name, REFUSED, port.interface_uuid)
-
-
-def _too_much(document: Document) -> Problem | None:
-    return _too_many_rules(document) or too_many_copies(document)
-
-
-def _too_many_rules(document: Document) -> Problem | None:
-    """A policy that the loader takes but no switch could: each rule of a tier has a priority of its own, and each
-    policy in audit a number of few bits."""
-    audits = [policy for policy in document.policies if policy.audit]
-    if len(audits) > AUDIT.full:
-        return Problem(audits[AUDIT.full].place, f"more than {AUDIT.full} policies in audit")
-    counts: dict[Tier, int] = {}
-    for policy in document.policies:
-        counts[policy.tier] = counts.get(policy.tier, 0) + len(policy.rules)
-        if counts[policy.tier] > CAPACITY:
-            return Problem(policy.place, f"more than {CAPACITY:,} rules in tier {policy.tier.name.lower()}")
-    return None

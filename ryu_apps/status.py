@@ -11,7 +11,8 @@ from typing import Any
 
 from policy.commands.output import clean
 from policy.flows.cookies import LAYOUT
-from ryu_apps.engine import REFUSED, Engine
+from ryu_apps.engine import Engine
+from ryu_apps.refused_ports import REFUSED
 from ryu_apps.session import Session, State
 from topology.learned import Learned
 from topology.ports import Bridge, Finding, IsolatedPort, UplinkPort, VnicPort

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from ryu_apps.engine import WRITE_CHECK, WRITE_PAUSE
 from ryu_apps.facts import (
     SecureBridge,
     WriteZones,
 )
 from ryu_apps.ovsdb_facts import OvsdbUpdated
+from ryu_apps.remote import WRITE_CHECK, WRITE_PAUSE
 from tests.apps.shops import APP, DB, ETH, ONE, OTHER, PORTS, WEB, A, a, shop, waiting
 from tests.apps.worlds import World
 from tests.topology.builders import MAC_3, P

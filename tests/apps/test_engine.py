@@ -7,7 +7,6 @@ import pytest
 
 from policy.flows.cookies import Kind
 from policy.flows.meters import HIGHEST_METER
-from ryu_apps.engine import CAPACITY
 from ryu_apps.facts import (
     BundleDone,
     BundleRefused,
@@ -17,6 +16,7 @@ from ryu_apps.facts import (
     ReadFailed,
     SwitchDown,
 )
+from ryu_apps.policy_bounds import CAPACITY
 from ryu_apps.session import ANSWER_SECONDS
 from tests.apps.shops import APP, ETH, ONE, OTHER, PORTS, A, B, a, b, flows_of, shop, waiting
 from tests.apps.worlds import World, policy_fact

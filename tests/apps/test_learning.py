@@ -10,13 +10,14 @@ from policy.flows.learning import asker_mac
 from policy.flows.packet_in import Copy
 from policy.model import Side
 from ryu_apps.asking import question
-from ryu_apps.engine import ASK_SECONDS, WRITE_BURST, WRITE_CHECK, WRITE_PACE, WRITE_PAUSE
+from ryu_apps.engine import ASK_SECONDS
 from ryu_apps.facts import Clock, LeaseDue, Punted, WriteLearned
 from ryu_apps.learn_bounds import CHANGE_SECONDS, MAX_CHANGES, MAX_NOTICES, NOTICE_SECONDS
 from ryu_apps.learn_settings import LearnSettings, sources_of
 from ryu_apps.learner import LONGEST_SLEEP
 from ryu_apps.open_claims import OBJECTION_SECONDS
 from ryu_apps.ovsdb_facts import OvsdbLock
+from ryu_apps.remote import WRITE_BURST, WRITE_CHECK, WRITE_PACE, WRITE_PAUSE
 from tests.apps.shops import ETH, ONE, A, B, a, b
 from tests.apps.worlds import World, _with_keys
 from tests.topology.builders import MAC_1, MAC_2, MAC_3, vnic

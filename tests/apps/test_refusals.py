@@ -11,10 +11,10 @@ from policy.flows.cookies import Kind, cookie, reason
 from policy.flows.flow import Flow, Output, exact, match
 from policy.flows.match_wire import encode_match
 from policy.flows.tables import TABLES
-from ryu_apps.engine import REFUSED
 from ryu_apps.facts import (
     ReadFailed,
 )
+from ryu_apps.refused_ports import REFUSED
 from ryu_apps.session import FIRST_PAUSE, LAST_PAUSE
 from tests.apps.shops import APP, DB, ETH, NONE, OTHER, PORTS, WEB, a, flows_of, policy, shop, waiting
 from tests.apps.worlds import installed as told

@@ -24,7 +24,7 @@ from policy.flows.meters import HIGHEST_METER, Meter
 from policy.flows.pieces import unmetered
 from policy.flows.slots import FIRST, on_wire
 from policy.load import load_texts
-from ryu_apps.engine import NO_POLICY, WRITE_PACE, Engine, EngineSettings
+from ryu_apps.engine import NO_POLICY, Engine, EngineSettings
 from ryu_apps.facts import (
     Ask,
     BundleDone,
@@ -52,6 +52,7 @@ from ryu_apps.facts import (
 from ryu_apps.generations import RETIRE_AFTER
 from ryu_apps.learn_settings import sources_of
 from ryu_apps.ovsdb_facts import OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
+from ryu_apps.remote import WRITE_PACE
 from ryu_apps.status import status_of
 from topology.join import resolve
 from topology.ports import VnicPort
@@ -395,7 +396,7 @@ class World:
         learn = sources_of(self.engine.settings.learning.learn)
         topology = resolve(told, document.inventory, UPLINKS, self.engine.settings.looked_at, learn)
         # Ports that the switch does not take are the engine's own knowledge; there are tests for them alone.
-        refused = {uuid for _, uuid in self.engine.refused}
+        refused = set(self.engine.refused.interfaces())
         topology = replace(
             topology,
             bridges=tuple(

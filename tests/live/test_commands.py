@@ -93,7 +93,8 @@ def test_every_flow_in_the_switch_is_explained(site):
 def test_a_trace_names_tables_and_rules(site):
     (control,) = site.ovs.folder.glob("ovs-vswitchd*.ctl")
     port = site.tool("ovs-ofctl", "-O", "OpenFlow14", "show", "br0").partition("(tap-web-1)")[0].split()[-1]
-    packet = f"in_port={port},tcp,dl_src={MACS['web-1']},dl_dst={MACS['db-1']},nw_src=10.0.0.11,nw_dst=10.0.0.21"
+    macs = f"dl_src={MACS['web-1']},dl_dst={MACS['db-1']}"
+    packet = f"in_port={port},tcp,{macs},nw_src=10.0.0.11,nw_dst=10.0.0.21,nw_ttl=64"
     trace = site.tool("ovs-appctl", "-t", str(control), "ofproto/trace", "br0", f"{packet},tp_dst=3306")
     done = site.ask("explain", site.policy, "--flow", "-", stdin=trace)
     assert (done.returncode, done.stderr) == (0, "")
