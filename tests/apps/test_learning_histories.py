@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ryu_apps.facts import LeaseDue
+from tests.apps.learning_room import BOTH, DB, GUEST, POLICY, START, WEB, restarted, tell
 from tests.apps.shops import ETH, A, B, a, b
 from tests.apps.test_histories import back, lose
 from tests.apps.test_incremental import everything_checked
-from tests.apps.test_learning import BOTH, DB, GUEST, POLICY, START, WEB, restarted, tell
 from tests.apps.worlds import World
 from tests.topology.builders import MAC_1, MAC_2, vnic
 from tests.topology.exchanges import arp, client4, client6, probe, server4, server6

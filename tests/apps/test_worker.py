@@ -150,7 +150,7 @@ import time
 from ryu_apps.ovsdb_facts import OvsdbSnapshot
 from ryu_apps.worker import MAX_COPIES
 from tests.apps.shops import ETH, A, a
-from tests.apps.test_learning import EXCHANGE, POLICY, copy_of
+from tests.apps.learning_room import EXCHANGE, POLICY, copy_of
 from tests.apps.worlds import policy_fact
 from tests.topology.builders import vnic, MAC_1
 from tests.topology.exchanges import arp
