@@ -92,7 +92,8 @@ attack: setup ## every attack we know, and the attackers' own tools, against the
 	exit $$status
 
 faults: setup ## everything breaks, under traffic, many times over: some ten minutes; writes docs/reliability.md's table anew
-	$(SUDO) env FAULTS=long FAULTS_RECORD=docs/reliability.json $(BIN)/python -m pytest --timeout 900 tests/faults $(ARGS)
+	$(SUDO) env FAULTS=long FAULTS_RECORD=docs/reliability.json $(BIN)/python -m pytest --timeout 900 tests/faults \
+	  tests/live/test_upgrade.py $(ARGS)
 	$(BIN)/python -m tests.faults.page --write
 
 golden: setup ## write the golden files anew; then review the difference like any change

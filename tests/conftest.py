@@ -23,6 +23,15 @@ def _not_run(config: pytest.Config) -> list[str]:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The ordinary run leaves out what is marked ``long``."""
+    if os.environ.get("FAULTS") == "long":
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if _not_run(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

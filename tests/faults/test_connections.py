@@ -67,6 +67,7 @@ def test_reset_in_the_middle_of_a_bundle(shop: Shop, openflow: Way, note):
     assert (measured.lost, measured.leaked) == (0, 0)
 
 
+@pytest.mark.long
 def test_openflow_stalls(shop: Shop, openflow: Way, note):
     with traffic(shop) as flows:
         openflow.stall()
@@ -85,6 +86,7 @@ def test_openflow_stalls(shop: Shop, openflow: Way, note):
     assert (measured.lost, measured.leaked) == (0, 0)
 
 
+@pytest.mark.long
 def test_ovsdb_breaks_and_stalls(shop: Shop, note):
     way, remote = shop.lab.way_to_database(shop.ovs)
     shop.controller.stop()
@@ -114,6 +116,7 @@ def test_ovsdb_breaks_and_stalls(shop: Shop, note):
     assert (measured.lost, measured.leaked) == (0, 0)
 
 
+@pytest.mark.long
 def test_ovsdb_server_stalls(shop: Shop, note):
     with traffic(shop) as flows:
         with shop.ovs.stalled("ovsdb-server"):

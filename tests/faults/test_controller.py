@@ -48,6 +48,7 @@ def test_killed_at_random_points_of_a_random_history(shop: Shop, note):
     assert (measured.lost, measured.leaked) == (0, 0)
 
 
+@pytest.mark.long
 def test_things_change_while_it_is_down(shop: Shop, note):
     lab, ovs, bridge = shop.lab, shop.ovs, shop.bridge
     one = lab.guest(ovs, bridge, "one", ["10.0.0.41/24"], external_ids={"labels": "role=web", "addresses": "10.0.0.41"})
@@ -129,6 +130,7 @@ def becomes(guest: LiveGuest, mac: str, address: str) -> None:
     guest.addresses = (ip_address(address),)
 
 
+@pytest.mark.long
 def test_stalled_and_gone_on(shop: Shop, note):
     with traffic(shop) as flows:
         with shop.controller.stalled():
@@ -188,6 +190,7 @@ def test_a_second_controller_stands_by_and_takes_over(shop: Shop, second: Contro
     assert (measured.lost, measured.leaked) == (0, 0)
 
 
+@pytest.mark.long
 def test_the_clock_jumps(shop: Shop, note, tmp_path, monkeypatch):
     offset = tmp_path / "offset"
     offset.write_text("0")
@@ -213,6 +216,7 @@ def test_the_clock_jumps(shop: Shop, note, tmp_path, monkeypatch):
     assert (measured.lost, measured.leaked) == (0, 0)
 
 
+@pytest.mark.long
 def test_its_output_goes_to_a_full_disk(shop: Shop, note, monkeypatch):
     shop.controller.stop()
     monkeypatch.setattr(shop.controller, "output", Path("/dev/full"))

@@ -37,6 +37,7 @@ def test_killed_and_started_again(shop: Shop, note):
     assert measured.longest_gap <= longest + 1.0
 
 
+@pytest.mark.long
 def test_killed_with_the_controller_down(shop: Shop, note):
     with traffic(shop, push=False) as flows:
         shop.controller.kill9()
@@ -52,6 +53,7 @@ def test_killed_with_the_controller_down(shop: Shop, note):
     assert measured.leaked == 0
 
 
+@pytest.mark.long
 def test_stalled_and_gone_on(shop: Shop, note):
     link = connect(shop.app, shop.db, "tcp/3306")
     with traffic(shop) as flows:
@@ -170,6 +172,7 @@ def known_tables(shop: Shop) -> dict[str, str]:
     return dict(pair.split("=") for pair in text.split(", ") if pair)
 
 
+@pytest.mark.long
 def test_attacked_while_a_port_comes_up(shop: Shop, note):
     """Frames are on their way before the port is: under another's name, and under its own to where it may not."""
     late = shop.lab.guest(

@@ -195,6 +195,7 @@ def first_try(a: Guest, b: Guest, service: str) -> bool:
     return came_through(path, attempt(path, 1.0))
 
 
+@pytest.mark.long
 def test_a_controller_that_dies_in_between_leaves_it_to_the_next(shop):
     shop.controller.kill9()
     run_todays(shop)
@@ -207,6 +208,7 @@ def test_a_controller_that_dies_in_between_leaves_it_to_the_next(shop):
     reaches(shop.web, shop.app, "tcp/8080")
 
 
+@pytest.mark.long
 def test_back_before_the_old_is_gone(shop):
     """Three versions within a moment: each has a slot of its own, and the last stays."""
     with stream(shop.web, shop.app, "udp/5000", rate=RATE, over=4) as there:
