@@ -43,6 +43,8 @@ from ryu_apps.facts import (
     ClaimBridge,
     Fact,
     FlowsRead,
+    GoOn,
+    Later,
     PolicyLoaded,
     ReadFlows,
     RoleTold,
@@ -195,6 +197,8 @@ class Switches:
             for effect in effects:
                 if isinstance(effect, ClaimBridge):
                     waiting.append(RoleTold(effect.dpid, effect.session, master=True))
+                elif isinstance(effect, Later) and isinstance(effect.fact, GoOn):
+                    waiting.append(effect.fact)
                 elif isinstance(effect, ReadFlows):
                     waiting.append(FlowsRead(effect.dpid, effect.session, (), {}, HIGHEST_METER))
                 elif isinstance(effect, WriteZones):

@@ -11,10 +11,12 @@ all is enforced.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +30,12 @@ from bench.ovsdb import Ovsdb
 from bench.peer import peak_memory, process_seconds
 from bench.table import inserted
 from mininet_scenarios.lab import Lab, Ovs
-from mininet_scenarios.lab.controller import Controller, Status
+from mininet_scenarios.lab.controller import Controller, ControllerError, Status
 from mininet_scenarios.lab.ovs import PROTOCOLS
 from mininet_scenarios.lab.shell import run
 
 BEGIN = "<!-- generated: scale -->"
-PATIENCE = 300.0
+PATIENCE = 120.0
 # Changes of one transaction while the bridges are built.
 BATCH = 500
 STORM = """\
@@ -78,10 +80,16 @@ class Scale:
     def wait(self) -> Status:
         """Every vNIC is enforced."""
 
-        def all_there(status: Status) -> bool:
-            return sum(vnic["state"] == "enforced" for vnic in status["vnics"]) == self.size.ports
-
-        return self.controller.wait_enforced(PATIENCE, all_there, settle=False)
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            # The page is large: it is asked for once when all is in force, and before that seldom.
+            with contextlib.suppress(OSError, HTTPException):
+                status: Status = self.controller.get("/status?wait=30", timeout=60.0)
+                firewalled = sum(vnic["state"] == "enforced" for vnic in status["vnics"])
+                if status["enforced"] and firewalled == self.size.ports:
+                    return status
+            time.sleep(0.2)  # it is starting, or has not noticed the change yet
+        raise ControllerError("not enforced in time")
 
     def flows(self) -> int:
         """The flows of all bridges, as the switch counts them."""

@@ -31,6 +31,7 @@ from ryu_apps.facts import (
     Fact,
     FlowsRead,
     FlowsTouched,
+    GoOn,
     GraceOver,
     Later,
     LeaseDue,
@@ -70,6 +71,8 @@ SessionFact = (
 # What is enforced on a bridge that holds nothing of ours while no policy has loaded: no rule, so nothing is allowed.
 NO_POLICY = Document(Inventory(), {}, {}, (), Builtins(), "none")
 
+# Bridges for which the flows are worked out at once: in between others get their turn, so that echoes are answered.
+AT_ONCE = 4
 # Seconds that the outside has to object to what a vNIC has begun to use (RFC 5227 waits for one to two after a probe).
 ASK_SECONDS = 1.0
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,9 @@ class Engine:
         self._owners: tuple[Mapping[str, Vnic], Owners] = self._vnics, Owners()
         self._by_dpid: dict[int, Bridge] = {}
         self._stale = True
+        # The bridge whose turn it is, and whether a `GoOn` is on its way.
+        self._next: int | None = None
+        self._going_on = False
         self._effects: list[Effect] = []
 
     def handle(self, facts: Iterable[Fact]) -> list[Effect]:
@@ -196,6 +202,8 @@ class Engine:
                     del self.sessions[dpid]
             case GraceOver():
                 self.grace_over = True
+            case GoOn():
+                self._going_on = False
             case Clock(now):
                 # Nothing that was learned has counted as long as the time was not known.
                 self._stale = self._stale or self.learner.now is None
@@ -324,10 +332,20 @@ class Engine:
 
     def _enforce(self) -> None:
         assert self._compiled is not None
-        for dpid, session in self.sessions.items():
-            bridge = self.bridge(dpid)
+        # Those first whose turn would have been next: whoever changes all the time keeps nobody waiting.
+        order = [*self.sessions]
+        begin = order.index(self._next) if self._next in self.sessions else 0
+        done = 0
+        for dpid in order[begin:] + order[:begin]:
+            session, bridge = self.sessions[dpid], self.bridge(dpid)
             if bridge is None or not session.idle:
                 continue
+            if done == AT_ONCE:
+                self._next = dpid
+                if not self._going_on:
+                    self._going_on = True
+                    self._effects.append(Later(0.0, GoOn()))
+                return
             if self.policy.document is None and session.was_ours:
                 # A bridge that enforces a policy from before our start keeps it until there is one to replace it.
                 continue
@@ -340,6 +358,7 @@ class Engine:
                 book = self._bridge_books.setdefault(dpid, BridgeBook())
                 wanted = book.wanted(self._compiled, bridge, session.priorities())
                 self.wanted[dpid] = wanted if session.metered else unmetered(wanted)
+                done += 1
             self._effects += session.change(self.wanted[dpid], self._compiled.document.revision)
 
     # --- asking

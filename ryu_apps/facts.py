@@ -157,6 +157,11 @@ class RetryWrites:
 
 
 @dataclass(frozen=True, slots=True)
+class GoOn:
+    """Others have had their turn: what is left to do for bridges is gone on with."""
+
+
+@dataclass(frozen=True, slots=True)
 class GraceOver:
     """Databases that have not answered by now are not waited for any longer."""
 
@@ -223,7 +228,7 @@ Report = Punted | FlowsCounted | MetersCounted
 Fact = (
     PolicyLoaded | PolicyRefused | SwitchUp | SwitchDown | FlowsRead | ReadFailed | BundleDone | BundleRefused
     | MetersRead | FlowsTouched | Unwatched | RoleTold | RoleRefused | Due | GraceOver | RetryWrites | OvsdbFact
-    | Punted | Clock | LeaseDue | WriteDue | ClaimDue
+    | Punted | Clock | LeaseDue | WriteDue | ClaimDue | GoOn
 )  # fmt: skip
 
 
@@ -312,7 +317,7 @@ class Later:
     """Tell a fact after so many seconds."""
 
     seconds: float
-    fact: Due | RetryWrites | LeaseDue | WriteDue | ClaimDue
+    fact: Due | RetryWrites | LeaseDue | WriteDue | ClaimDue | GoOn
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,8 +67,7 @@ class StatusPages(ControllerBase):  # type: ignore[misc]  # Ryu is untyped
         if self.watch is not None:
             self.watch.check(seconds)
         while (left := deadline - time.monotonic()) > 0:
-            settled = self.worker.idle and (self.worker.status["enforced"] or self.worker.status["policy"]["errors"])
-            if settled:
+            if self.worker.settled:
                 return
             self.worker.wait_for_change(left)
 

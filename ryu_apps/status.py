@@ -103,6 +103,11 @@ def _policy(engine: Engine) -> Status:
     }
 
 
+def enforced(engine: Engine) -> bool:
+    """True if the newest policy is in force everywhere: the answer of the status, for less."""
+    return next(_waiting(engine), None) is None
+
+
 def _waiting(engine: Engine) -> Iterator[str]:
     """Everything that keeps the newest policy from being in force everywhere, in the operator's words."""
     yield from _waiting_for_policy(engine)

@@ -45,7 +45,7 @@ from ryu_apps.facts import (
 from ryu_apps.ovsdb import OvsdbClient
 from ryu_apps.reports.reporter import Reporter
 from ryu_apps.settling import Settling
-from ryu_apps.status import Status, status_of, troubles
+from ryu_apps.status import Status, enforced, status_of, troubles
 from ryu_apps.switches.switches import Switches
 from topology.ports import Finding, Topology
 
@@ -58,6 +58,8 @@ PREFIXES = {on_wire(table, slot): table.prefixes for table in TABLES.values() fo
 MAX_DOING = 10_000
 # Facts of one batch: enough to swallow a burst, few enough that the first is acted on soon.
 BATCH = 1000
+# Seconds after which others get their turn while effects are carried out.
+TURN = 0.05
 # Copies of packets that may wait to be learned from. Meters let few of them come.
 MAX_COPIES = 1000
 EXIT_DEFECT = 70
@@ -137,6 +139,11 @@ class Worker:
         return not self._busy and bool(self._queue.empty())
 
     @property
+    def settled(self) -> bool:
+        """True if all that was heard is in force, or the policy is refused: nobody need wait."""
+        return self.idle and (bool(self.engine.policy.problems) or enforced(self.engine))
+
+    @property
     def status(self) -> Status:
         """What the controller says of itself; made when somebody asks, once for all who ask before the next change."""
         if self._status is None:
@@ -155,8 +162,7 @@ class Worker:
                 self._copies -= sum(isinstance(fact, Punted) for fact in batch)
                 with collector.paused():
                     # Whatever happens, what time it is comes first.
-                    for effect in self.engine.handle([Clock(time.time()), *batch]):
-                        self._carry_out(effect)
+                    self._carry_out_all(self.engine.handle([Clock(time.time()), *batch]))
                     self._status = None
                     self._log_troubles()
                     self._settling.settle()
@@ -168,6 +174,15 @@ class Worker:
                 hub.sleep(0)
         except Exception:
             end_of_process(repr(batch))
+
+    def _carry_out_all(self, effects: list[Effect]) -> None:
+        """Large bundles take their time to be packed: the others get their turn in between."""
+        since = time.monotonic()
+        for effect in effects:
+            self._carry_out(effect)
+            if time.monotonic() - since > TURN:
+                hub.sleep(0)
+                since = time.monotonic()
 
     def _log_troubles(self) -> None:
         """What is shut or contradictory is a line in the log when that begins, and when it ends."""

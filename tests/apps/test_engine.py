@@ -282,3 +282,29 @@ def test_a_bridge_that_comes_back_with_or_without_meters_gets_what_it_can_do(bef
     assert bool(switch.meters) is bool(after)
     assert world.holds_wanted(1)
     world.check_settled()
+
+
+def test_bridges_take_turns_and_none_is_forgotten(monkeypatch):
+    monkeypatch.setattr("ryu_apps.engine.AT_ONCE", 1)
+    world = World((A, B))
+    world.policy(ONE)
+    world.snapshot(a(*PORTS))
+    world.snapshot(b(ETH, APP))
+    for dpid in (1, 2, 11, 12):
+        world.connect(dpid)
+    known = []
+    handle = world.engine.handle
+
+    def watched(facts):
+        before = len(world.engine.wanted)
+        effects = handle(facts)
+        known.append(len(world.engine.wanted) - before)
+        return effects
+
+    monkeypatch.setattr(world.engine, "handle", watched)
+    world.run()
+    world.check_settled()
+    world.policy(OTHER)
+    world.run()
+    world.check_settled()
+    assert max(known) == 1

@@ -35,6 +35,7 @@ from ryu_apps.facts import (
     Disconnect,
     DriftFound,
     FlowsRead,
+    GoOn,
     Later,
     MetersRead,
     PolicyLoaded,
@@ -293,6 +294,8 @@ class World:
 
     def _carry_out(self, effect):
         match effect:
+            case Later(_, GoOn() as fact):
+                self.facts.append(fact)
             case Later(seconds, fact):
                 heapq.heappush(self.timers, (self.now + seconds, next(self._numbers), fact))
             case ReadFlows(dpid, session):
