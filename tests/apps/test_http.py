@@ -47,6 +47,10 @@ class Told(Worker):
     def status(self):
         return {**super().status, "enforced": self.enforced}
 
+    @property
+    def settled(self):
+        return self.enforced
+
 
 class Pages:
     """The pages of a controller that is just starting; ``waited`` are the times that somebody would have waited."""

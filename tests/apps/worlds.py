@@ -54,7 +54,7 @@ from ryu_apps.generations import RETIRE_AFTER
 from ryu_apps.learn_settings import sources_of
 from ryu_apps.ovsdb_facts import OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from ryu_apps.remote import WRITE_PACE
-from ryu_apps.status import status_of
+from ryu_apps.status import enforced, status_of
 from topology.join import resolve
 from topology.ports import VnicPort
 from topology.rows import COLUMNS, LEARNED_KEY, Change, Database, apply_changes
@@ -473,7 +473,9 @@ class World:
         return sum(len(switch.bundles) for switch in self.switches.values())
 
     def status(self):
-        return status_of(self.engine)
+        found = status_of(self.engine)
+        assert found["enforced"] is enforced(self.engine)
+        return found
 
 
 def _same(one, other):
