@@ -122,7 +122,7 @@ class Battle:
         found = counted(self.place.ovs, self.place.bridge, attack.reason, before + outcome.expected)
         return replace(outcome, counted=found - before)
 
-    def arrives(self, family: str, honest: Honest | Limit) -> None:
+    def arrives(self, family: str, honest: Honest | Limit | Loss) -> None:
         """Send frames of which each must arrive where it is said to."""
         frames = built(honest.sends(self._scene(family, honest.name)))
         self._send(honest.by, frames)

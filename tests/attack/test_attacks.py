@@ -64,7 +64,9 @@ def test_a_known_limit_is_one(battle, family, limit):
 @pytest.mark.parametrize(("family", "loss"), LOSSES)
 def test_a_known_loss_is_one(battle, family, loss):
     if battle.place.ovs.appctl("version").split()[-1] != LOSES:
-        pytest.skip(f"declared for Open vSwitch {LOSES}")
+        # The loss is a fault of that version: another one must not have it, or is to be declared, too.
+        battle.arrives(family.name, loss)
+        return
     note(family.name, loss.name, "no longer lost")
     battle.loses(family.name, loss)
     note(family.name, loss.name, LOST)
