@@ -7,16 +7,14 @@ through an `ovn-nbctl` that stays (`--detach`), so that no start of a program is
 from __future__ import annotations
 
 import shutil
-import signal
 from collections.abc import Iterable
-from os import kill
 from pathlib import Path
 
 from bench.as_ovn import Command, addresses, allow, batch, everything, forbid, port_group
 from bench.peer import PATIENCE, Controlled
 from bench.workload import PROBERS, SECOND_ADDRESS, THIRD, Workload
 from mininet_scenarios.lab import Lab
-from mininet_scenarios.lab.ovs import end_process
+from mininet_scenarios.lab.ovs import end_process, kill_process
 from mininet_scenarios.lab.shell import MissingTools, run
 
 SCHEMAS = Path("/usr/share/ovn")
@@ -97,8 +95,7 @@ class Ovn(Controlled):
         """
         wait = max(LEAST_WAIT_MS, WAIT_MS_PER_VNIC * len(self.work.vms))
         self.ovs.vsctl("set", "Open_vSwitch", ".", f"external_ids:ovn-ofctrl-wait-before-clear={wait}")
-        kill(self._pid("ovn-controller"), signal.SIGKILL)
-        end_process(self._pid("ovn-controller"), str(self.ovs.run_dir))
+        kill_process(self._pid("ovn-controller"))
 
     def start(self) -> None:
         """Start what does not run: northd, ovn-controller."""

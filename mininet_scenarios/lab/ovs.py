@@ -167,12 +167,7 @@ class Ovs:
 
     def kill9(self, daemon: str = "ovs-vswitchd") -> None:
         """One of the two daemons dies without a chance to do anything."""
-        pid = self.pid(daemon)
-        handle = os.pidfd_open(pid)
-        with os.fdopen(handle):
-            os.kill(pid, signal.SIGKILL)
-            if not select.select([handle], [], [], 5.0)[0]:
-                raise CommandError(f"process {pid} ({daemon}) does not die")
+        kill_process(self.pid(daemon))
 
     def start_daemon(self, daemon: str = "ovs-vswitchd") -> None:
         """Start one of the two daemons again, with the database as it is; returns when it is ready."""
@@ -227,6 +222,18 @@ class Ovs:
         except (OSError, ValueError):  # it never started
             return
         end_process(pid, str(self.run_dir))
+
+
+def kill_process(pid: int, patience: float = 5.0) -> None:
+    """End one process without a chance to do anything; returns when it is gone, with its locks and its sockets.
+
+    A killed process has no command line any more while the kernel still takes its memory apart.
+    """
+    handle = os.pidfd_open(pid)
+    with os.fdopen(handle):
+        os.kill(pid, signal.SIGKILL)
+        if not select.select([handle], [], [], patience)[0]:
+            raise CommandError(f"process {pid} does not die")
 
 
 def end_process(pid: int, named: str, patience: float = 5.0) -> None:
