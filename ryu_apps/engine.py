@@ -127,7 +127,7 @@ class Engine:
         self._bridge_books: dict[int, BridgeBook] = {}
         self._everybody = Everybody()
         self._vnics: Mapping[str, Vnic] = {}
-        self._owners: tuple[Mapping[str, Vnic], Owners] = self._vnics, Owners()
+        self._owners = Owners()
         self._by_dpid: dict[int, Bridge] = {}
         self._stale = True
         # The bridge whose turn it is, and whether a `GoOn` is on its way.
@@ -211,7 +211,7 @@ class Engine:
             case LeaseDue(at):
                 self._learn(self.learner.due(at))
             case ClaimDue(who, address):
-                self._learn(self.learner.unopposed(who, address, self.topology, self._owners_now))
+                self._learn(self.learner.unopposed(who, address, self.topology, self.owners))
             case Punted():
                 self._hear(fact)
             case FlowsRead() | ReadFailed() | BundleDone() | BundleRefused() | Due():
@@ -259,7 +259,7 @@ class Engine:
     def _hear(self, punted: Punted) -> None:
         session, bridge = self.sessions.get(punted.dpid), self.bridge(punted.dpid)
         if session is not None and session.number == punted.session and bridge is not None:
-            self._learn(self.learner.hear(punted.copy, bridge, self._owners_now))
+            self._learn(self.learner.hear(punted.copy, bridge, self.owners))
 
     def _ask_outside(self) -> None:
         """Has somebody outside an address that a vNIC has begun to use? Whoever has it says so within a moment."""
@@ -271,12 +271,6 @@ class Engine:
                 self._effects += [Ask(ask.dpid, session.number, ask.vlan, frame), due]
             else:
                 self.learner.unasked(ask)
-
-    def _owners_now(self) -> Owners:
-        """Who has which address; of all vNICs, those of the inventory that are on no port included."""
-        if self._owners[0] is not self._vnics:
-            self._owners = self._vnics, Owners(self._vnics.values())
-        return self._owners[1]
 
     def _learn(self, texts: Texts) -> None:
         """What vNICs have learned counts at once, and is written, where we are the ones to write."""
@@ -325,7 +319,7 @@ class Engine:
         ours = list(filter(self.handed_over, self.topology.bridges))
         for name, remote in self.remotes.items():
             here = [bridge for bridge in ours if bridge.remote == name]
-            zoneless = [port for bridge in here for port in bridge.vnic_ports if port.zone is None]
+            zoneless = [uuid for bridge in here for uuid in bridge.zoneless]
             self._effects += remote.give_zones(zoneless)
             for bridge in here:
                 self._effects += remote.secure(bridge)
@@ -376,6 +370,11 @@ class Engine:
         if self.settings.bridges or bridge.fail_mode == "secure":
             return True
         return (bridge.remote, bridge.uuid) in self.met
+
+    def owners(self) -> Owners:
+        """Who has which address now; of all vNICs, those of the inventory that are on no port included."""
+        self._owners.take(self._vnics)
+        return self._owners
 
     @property
     def compiled(self) -> Compiled | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ryu_apps.facts import Effect, Later, NamePrefixes, RetryWrites, SecureBridge, WriteDue, WriteZones
-from topology.ports import Bridge, VnicPort
+from topology.ports import Bridge
 from topology.rows import Database
 from topology.zones import assign
 
@@ -81,14 +81,13 @@ class Remote:
 
     # --- what is to be written
 
-    def give_zones(self, ports: Iterable[VnicPort]) -> list[Effect]:
-        """Zones for the ports that have none."""
+    def give_zones(self, interfaces: Iterable[str]) -> list[Effect]:
+        """Zones for the interfaces, by UUID, which have none."""
         if not self.writable or self.database is None:
             return []
-        ports = tuple(ports)
-        without = {port.interface_uuid for port in ports}
+        without = {*interfaces}
         asked = {uuid: zone for uuid, zone in self.zones_asked.items() if uuid in without}
-        missing = [port for port in ports if port.interface_uuid not in asked]
+        missing = without - asked.keys()
         new = dict(assign(self.database, missing, reserved=asked.values())) if missing else {}
         self.zones_asked = asked | new
         return [WriteZones(self.name, tuple(sorted(new.items()))), *self._check_later()] if new else []

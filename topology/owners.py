@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from topology.addresses import Address
 from topology.vnic import Vnic
+
+# By the length of the prefix, and then by its first address.
+_Space = dict[int, dict[int, list[Vnic]]]
 
 
 class Owners:
     """vNICs by the addresses that they may use."""
 
     def __init__(self, vnics: Iterable[Vnic] = ()) -> None:
-        # By scope, IP version and length of the prefix, and then by its first address.
-        self._spaces: dict[tuple[str, int, int], dict[int, list[Vnic]]] = {}
-        for vnic in vnics:
-            for prefix in vnic.addresses:
-                space = self._spaces.setdefault((vnic.scope, prefix.version, prefix.prefixlen), {})
-                space.setdefault(int(prefix.network_address), []).append(vnic)
+        self._spaces: dict[tuple[str, int], _Space] = {}
+        self._vnics: Mapping[str, Vnic] = {}
+        self.take({vnic.id: vnic for vnic in vnics})
+
+    def take(self, vnics: Mapping[str, Vnic]) -> None:
+        """From now on these are all vNICs, by id. Those that are the same objects as before are not looked into."""
+        before, self._vnics = self._vnics, vnics
+        if before is vnics:
+            return
+        for name, vnic in before.items():
+            if vnics.get(name) is not vnic:
+                self._remove(vnic)
+        for name, vnic in vnics.items():
+            if before.get(name) is not vnic:
+                self._add(vnic)
 
     def of(self, scope: str, address: Address) -> Iterator[Vnic]:
-        """The vNICs of a scope that may use the address."""
+        """The vNICs of a scope that may use the address, those with the longest prefix first."""
+        space = self._spaces.get((scope, address.version), {})
         number, bits = int(address), address.max_prefixlen
-        for length in range(bits, -1, -1):
-            space = self._spaces.get((scope, address.version, length))
-            if space is not None:
-                yield from space.get(number >> bits - length << bits - length, ())
+        for length in sorted(space, reverse=True):
+            yield from space[length].get(number >> bits - length << bits - length, ())
+
+    def _add(self, vnic: Vnic) -> None:
+        for prefix in vnic.addresses:
+            space = self._spaces.setdefault((vnic.scope, prefix.version), {})
+            space.setdefault(prefix.prefixlen, {}).setdefault(int(prefix.network_address), []).append(vnic)
+
+    def _remove(self, vnic: Vnic) -> None:
+        for prefix in vnic.addresses:
+            space = self._spaces[vnic.scope, prefix.version]
+            of_length = space[prefix.prefixlen]
+            first = int(prefix.network_address)
+            left = [other for other in of_length[first] if other is not vnic]
+            if left:
+                of_length[first] = left
+            else:
+                del of_length[first]
+                if not of_length:
+                    del space[prefix.prefixlen]

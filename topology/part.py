@@ -179,7 +179,7 @@ class Part:
         for code, message in told:
             self._report(code, message, row.name)
         if row.ofport is None:
-            self._isolate(rows, _no_ofport(row), who)
+            self._isolate(rows, _no_ofport(row), who, zoneless=zone is None)
             return
         learned, wrong = read_learned(vnic, row, self._place.learn)
         if wrong is not None:
@@ -205,9 +205,11 @@ class Part:
             peer = rows[0].options.get("peer") if kind == "patch" else None
             self.ports.append(UplinkPort(port.name, kind, members, *vlans, bond_mode=port.bond_mode, peer=peer))
 
-    def _isolate(self, rows: Iterable[InterfaceRow], problem: Problem, who: str | None = None) -> None:
+    def _isolate(
+        self, rows: Iterable[InterfaceRow], problem: Problem, who: str | None = None, *, zoneless: bool = False
+    ) -> None:
         code, reason = problem
-        self.ports.extend(IsolatedPort(row.name, row.ofport, reason, who, code, row.uuid) for row in rows)
+        self.ports.extend(IsolatedPort(row.name, row.ofport, reason, who, code, row.uuid, zoneless) for row in rows)
 
 
 def _kind(rows: Sequence[InterfaceRow], named: bool) -> str | None:

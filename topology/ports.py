@@ -103,6 +103,7 @@ class IsolatedPort:
     """A shut interface and why. ``name`` is the interface's; ``ofport`` None: there is nothing to shut yet.
 
     ``code`` is stable (metrics, tests), ``reason`` is for people; ``who`` is the vNIC as far as one is known.
+    ``zoneless``: it waits for its OpenFlow port alone, and has no conntrack zone yet.
     """
 
     name: str
@@ -111,6 +112,7 @@ class IsolatedPort:
     who: str | None
     code: str
     interface_uuid: str | None = None
+    zoneless: bool = False
 
 
 Port = VnicPort | UplinkPort | IsolatedPort
@@ -145,6 +147,16 @@ class Bridge:
     @property
     def isolated(self) -> Iterator[IsolatedPort]:
         return (port for port in self.ports if isinstance(port, IsolatedPort))
+
+    @property
+    def zoneless(self) -> Iterator[str]:
+        """The interfaces, by UUID, of vNICs without a conntrack zone.
+
+        Those that wait for their OpenFlow port are among them: by the time that the switch has made it, a vNIC is to
+        have its zone.
+        """
+        yield from (port.interface_uuid for port in self.vnic_ports if port.zone is None)
+        yield from (port.interface_uuid for port in self.isolated if port.zoneless and port.interface_uuid is not None)
 
 
 @dataclass(frozen=True, slots=True)

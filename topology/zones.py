@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
-from topology.ports import VnicPort
 from topology.rows import Database, InterfaceRow
 
 ZONE_KEY = "portcullis-zone"
@@ -86,12 +85,12 @@ def _seniority(row: InterfaceRow) -> tuple[bool, str]:
     return row.ofport is None, row.uuid
 
 
-def assign(database: Database, ports: Iterable[VnicPort], reserved: Iterable[int] = ()) -> Mapping[str, int]:
-    """The zones that must be written, by interface UUID: for each of this switch's vNIC ports that holds none.
+def assign(database: Database, interfaces: Iterable[str], reserved: Iterable[int] = ()) -> Mapping[str, int]:
+    """The zones that must be written, by interface UUID: for each of these interfaces of this switch that holds none.
 
     A zone that any interface of the switch holds is never given, whether its port is up or not, nor one of
     ``reserved``: those that were asked for and are not in the database yet. Without free zones
-    (more than 33,332 interfaces) the ports left over get none, and so stay shut.
+    (more than 33,332 interfaces) those left over get none, and so stay shut.
 
     A zone that a port had which is gone may still have entries in conntrack. Two things keep the next holder from
     inheriting them: the search begins at a place that follows from the interface's UUID, so that a zone just given
@@ -101,7 +100,7 @@ def assign(database: Database, ports: Iterable[VnicPort], reserved: Iterable[int
     held = holders(database)
     taken = set(held.values()).union(reserved)
     wanted: dict[str, int] = {}
-    for uuid in sorted({port.interface_uuid for port in ports} - held.keys()):
+    for uuid in sorted({*interfaces} - held.keys()):
         if len(taken) >= MAX_ZONE:
             break
         zone = int.from_bytes(hashlib.sha256(uuid.encode()).digest()[:4], "big") % MAX_ZONE + 1

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from policy.flows.compile import Compiled
 from policy.flows.rules import NumberedRule
-from topology.addresses import Address, Prefix
+from topology.addresses import Address
 from topology.inventory import DEFAULT_SCOPE
+from topology.owners import Owners
 from topology.ports import Bridge, Topology, VnicPort
-from topology.vnic import Everybody, Vnic
+from topology.vnic import Vnic
 
 
 @dataclass(frozen=True)
 class Known:
-    """A policy and a topology, made ready for look-ups; each index is made when it is first asked for."""
+    """A policy and a topology, made ready for look-ups; each index is made when it is first asked for.
+
+    ``owners`` tells who has which address at the time that it is asked.
+    """
 
     compiled: Compiled
     topology: Topology
+    owners: Callable[[], Owners]
 
     @property
     def revision(self) -> str:
@@ -49,13 +54,8 @@ class Known:
         return self._ofports.get((dpid, ofport), (None, None))
 
     def owner(self, scope: str, address: Address) -> Vnic | None:
-        """The vNIC that has the address, in a range of its own or as the one address; a trusted one too."""
-        for length in self._lengths.get((scope, address.version), ()):
-            bits = address.max_prefixlen - length
-            found = self._owners.get((scope, address.version, length, int(address) >> bits))
-            if found is not None:
-                return found
-        return None
+        """The vNIC that has the address now, in a range of its own or as the one address; a trusted one too."""
+        return next(self.owners().of(scope, address), None)
 
     def scope_of_vlan(self, vlan: int) -> str:
         """The address scope of a network."""
@@ -83,24 +83,3 @@ class Known:
             found.update({(dpid, port.ofport): (port.name, None) for port in bridge.isolated if port.ofport})
             found.update({(dpid, port.ofport): (port.name, port) for port in bridge.vnic_ports})
         return found
-
-    @cached_property
-    def _owners(self) -> Mapping[tuple[str, int, int, int], Vnic]:
-        return {_place(vnic.scope, prefix): vnic for vnic, prefix in self._owned()}
-
-    @cached_property
-    def _lengths(self) -> Mapping[tuple[str, int], tuple[int, ...]]:
-        """The lengths of prefixes that there are, longest first."""
-        found: dict[tuple[str, int], set[int]] = {}
-        for vnic, prefix in self._owned():
-            found.setdefault((vnic.scope, prefix.version), set()).add(prefix.prefixlen)
-        return {key: tuple(sorted(lengths, reverse=True)) for key, lengths in found.items()}
-
-    def _owned(self) -> Iterable[tuple[Vnic, Prefix]]:
-        vnics = Everybody().known(self.compiled.document.inventory, self.topology.vnic_ports)
-        return ((vnic, prefix) for vnic in vnics.values() for prefix in vnic.addresses)
-
-
-def _place(scope: str, prefix: Prefix) -> tuple[str, int, int, int]:
-    bits = prefix.max_prefixlen - prefix.prefixlen
-    return scope, prefix.version, prefix.prefixlen, int(prefix.network_address) >> bits

@@ -76,10 +76,10 @@ class Reports:
             return None
         if known is None or known.compiled.document is not compiled.document:
             self._before = known
-            self._known = Known(compiled, topology)
+            self._known = Known(compiled, topology, self._engine.owners)
             self._forget()
         elif known.compiled is not compiled or known.topology is not topology:
-            self._known = Known(compiled, topology)
+            self._known = Known(compiled, topology, self._engine.owners)
         if self._known is not known:
             # A bridge that is connected may be known again in a moment, and its counters go on then.
             self.totals.keep_bridges(self._known.bridges.keys() | self._engine.sessions.keys())

@@ -24,3 +24,20 @@ def test_the_index_says_what_a_look_at_everybody_says(made, scope, text):
     address = ip_address(text)
     wanted = {vnic.id for vnic in everybody if vnic.scope == scope and vnic.owns(address)}
     assert {vnic.id for vnic in Owners(everybody).of(scope, address)} == wanted
+
+
+@given(st.lists(vnics, min_size=2, max_size=4))
+def test_one_time_after_the_other_it_says_what_a_new_index_says(times):
+    owners = Owners()
+    # The same objects from one time to the next, where they are the same vNICs.
+    made = {}
+    for everybody in times:
+        now = {}
+        for number, (of, prefixes) in enumerate(everybody):
+            key = str(number), of, tuple(sorted(prefixes))
+            now[str(number)] = made.setdefault(key, Vnic(key[0], scope=of, addresses=tuple(map(ip_network, key[2]))))
+        owners.take(now)
+        new = Owners(now.values())
+        for scope in ("default", "lab"):
+            for address in map(ip_address, ADDRESSES):
+                assert {vnic.id for vnic in owners.of(scope, address)} == {vnic.id for vnic in new.of(scope, address)}
