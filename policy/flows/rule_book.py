@@ -1,4 +1,4 @@
-"""The flows of all rules on one bridge, a piece for each rule and side, kept from one time to the next."""
+"""The flows of all rules on one bridge, in pieces of a rule at a side, kept from one time to the next."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from policy.flows.meetings import Meeting
 from policy.flows.outlook import Outlook
 from policy.flows.pieces import Piece, piece
 from policy.flows.rule_uses import At, RuleUses, Use
-from policy.flows.rules import NumberedRule, rule_flows
+from policy.flows.rules import NumberedRule, RuleFlows
 from policy.flows.shared_map import SharedMap
 
 
@@ -33,6 +33,8 @@ class RuleBook:
         # The priority of each rule in use, and what its piece was made of.
         self._in_use: dict[At, int] = {}
         self._made_of: dict[At, tuple[object, ...]] = {}
+        # The parts of its flows, and what each was made of.
+        self._parts: dict[At, dict[tuple[int, ...], tuple[object, ...]]] = {}
 
     @property
     def groups(self) -> tuple[Members, Members]:
@@ -73,9 +75,9 @@ class RuleBook:
         for at in stale:
             use = self._uses.get(at)
             if use is None:
-                changes["rule", at] = None
                 self._in_use.pop(at, None)
                 self._made_of.pop(at, None)
+                changes.update((("rule", at, name), None) for name in self._parts.pop(at, ()))
             else:
                 self._in_use[at] = priorities[at[0]]
                 self._make(compiled.identities, at, use, changes)
@@ -91,9 +93,20 @@ class RuleBook:
             peers = peers.union(outlook.of_own(members[each]) for each in use.peers & self._seen_as_own)
         priority = self._in_use[at]
         made_of = (use.meeting.rest, own, peers, priority)
-        if self._made_of.get(at) != made_of:
-            self._made_of[at] = made_of
-            changes["rule", at] = piece(rule_flows(use.meeting.entry, at[1], own, peers, priority)) or None
+        before = self._made_of.get(at)
+        if before == made_of:
+            return
+        self._made_of[at] = made_of
+        # Of a rule about many identities, the parts stay in which none has come or gone.
+        same = before is not None and (before[0], before[3]) == (made_of[0], made_of[3])
+        known, now = self._parts.get(at, {}), {}
+        flows = RuleFlows(use.meeting.entry, at[1], own, peers, priority)
+        for part in flows.parts():
+            now[part.name] = part.of
+            if not same or known.get(part.name) != part.of:
+                changes["rule", at, part.name] = piece(flows.made(part))
+        changes.update((("rule", at, name), None) for name in known.keys() - now.keys())
+        self._parts[at] = now
 
     def _find_own(self, identities: Identities) -> Numbers:
         """Find the identities of addresses that are seen as the bridge's own; those where that has changed."""

@@ -7,8 +7,12 @@ need not remember ports for it. Each rule has a priority of its own in its tier'
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
+from itertools import product as product_of
+from math import prod
 
 from policy.flows import fields as f
 from policy.flows.cookies import Kind, cookie, numbers
@@ -23,6 +27,8 @@ ALLOWED = {Side.EGRESS: "OTHER_SIDE", Side.INGRESS: "ALLOWED"}
 HELPED = {Side.EGRESS: f.HELPED_EGRESS, Side.INGRESS: f.HELPED_INGRESS}
 # How many times the flows of a conjunction a rule may take to be written out.
 WRITTEN_OUT = 2
+# A clause with more identities than this comes in so many parts.
+MANY, PARTS = 32, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,47 +71,118 @@ def enforced(rule: Rule, side: Side) -> bool:
     return rule.egress if side is Side.EGRESS else rule.ingress
 
 
-def rule_flows(
-    entry: NumberedRule, side: Side, own: Iterable[int] | None, peers: Iterable[int] | None, priority: int
-) -> Iterator[Flow]:
-    """The flows of one rule at one side on one bridge; none if no vNIC here, or no peer anywhere, can meet it.
+@dataclass(frozen=True, slots=True)
+class RulePart:
+    """Some of a rule's flows. ``name`` tells the parts of a rule apart.
+
+    ``of``: all that its flows follow from beside rule, side and priority. ``matches``: their tests and actions.
+    """
+
+    name: tuple[int, ...]
+    of: tuple[object, ...]
+    matches: Iterable[tuple[Conditions, tuple[Action, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFlows:
+    """The flows of one rule at one side on one bridge, in parts; none if no vNIC here, or no peer, can meet it.
 
     ``own``: the numbers under which this bridge's own vNICs can be the side that decides. ``peers``: those of the
     addresses on the other side. None is any.
     """
-    rule = entry.rule
-    own_field, peer_field = (f.FROM_ID, f.TO_ID) if side is Side.EGRESS else (f.TO_ID, f.FROM_ID)
-    dimensions: list[list[Conditions]] = []
-    for field, found in ((own_field, own), (peer_field, peers)):
-        if found is not None:
-            dimensions.append([(exact(field, number),) for number in sorted(found)])
-    services = service_conditions(rule.terms)
-    if services is not None:
-        dimensions.append(services)
-    if entry.audit:
-        # Nothing is decided: what the rule would have decided is told, and the packet goes its way.
-        asked, mark = exact(f.AUDIT, entry.audit), cookie(Kind.AUDIT, entry.number)
-        told = tell(Kind.AUDIT, entry.number, side)
-        for tests, action in _combine(dimensions, entry.number, told):
-            yield flow(audit_table(side), priority, match(tests, asked), action, mark)
-        return
-    tier = entry.policy.tier
-    table = tier_table(side, tier)
-    mark = cookie(Kind.RULE, entry.number)
-    actions = verdict_actions(rule.verdict, side, tier)
-    if rule.log or rule.verdict is Verdict.REJECT:
-        # Of what passes only the first packet of a connection is told; of what is stopped, everything.
-        stops = rule.verdict in (Verdict.DENY, Verdict.REJECT)
-        actions = (*(tell if stops else tell_once)(Kind.RULE, entry.number, side), *actions)
-    helps = rule.verdict is Verdict.ALLOW and bool(rule.helpers)
-    if helps:
-        actions = (Load(f.RULE, entry.number), Resubmit(helped_table(side)), *actions)
-    met = False
-    for tests, action in _combine(dimensions, entry.number, actions):
-        met = True
-        yield flow(table, priority, match(tests), action, mark)
-    if met and helps:
-        yield from _helped_flows(entry, side)
+
+    entry: NumberedRule
+    side: Side
+    own: frozenset[int] | None
+    peers: frozenset[int] | None
+    priority: int
+
+    def parts(self) -> Iterator[RulePart]:
+        """The parts: one where all is written out, else some for each clause of the conjunction, and its outcome."""
+        egress = self.side is Side.EGRESS
+        identities = ((f.FROM_ID if egress else f.TO_ID, self.own), (f.TO_ID if egress else f.FROM_ID, self.peers))
+        services = service_conditions(self.entry.rule.terms)
+        dimensions = [_Dimension(field, found) for field, found in identities if found is not None]
+        dimensions += [] if services is None else [_Dimension(None, services)]
+        product = prod(map(len, dimensions))
+        if product == 0:
+            return
+        actions = self._actions()
+        if product <= WRITTEN_OUT * (sum(map(len, dimensions)) + 1):
+            combined = product_of(*(dimension.conditions() for dimension in dimensions))
+            matches = ((tuple(chain.from_iterable(tests)), actions) for tests in combined)
+            yield RulePart((), (self.own, self.peers), matches)
+            return
+        # A dimension of one test narrows every other flow of the rule instead of being a clause of its own.
+        single = (dimension for dimension in dimensions if len(dimension) == 1)
+        common = tuple(test for dimension in single for tests in dimension.conditions() for test in tests)
+        clauses = [dimension for dimension in dimensions if len(dimension) > 1]
+        number = self.entry.number
+        for clause, dimension in enumerate(clauses):
+            action = (Conjunction(number, clause, len(clauses)),)
+            for place, some in dimension.split():
+                matches = ((common + tests, action) for tests in some.conditions())
+                yield RulePart((clause, place), (common, len(clauses), some), matches)
+        yield RulePart((), (common, len(clauses)), [((*common, exact(f.CONJ_ID, number)), actions)])
+
+    def made(self, part: RulePart) -> Iterator[Flow]:
+        """The flows of a part."""
+        entry, side = self.entry, self.side
+        table = audit_table(side) if entry.audit else tier_table(side, entry.policy.tier)
+        asked = (exact(f.AUDIT, entry.audit),) if entry.audit else ()
+        mark = cookie(Kind.AUDIT if entry.audit else Kind.RULE, entry.number)
+        for tests, actions in part.matches:
+            yield flow(table, self.priority, match(tests, asked), actions, mark)
+        if not part.name and self._helps:
+            yield from _helped_flows(entry, side)
+
+    @property
+    def _helps(self) -> bool:
+        entry = self.entry
+        return not entry.audit and entry.rule.verdict is Verdict.ALLOW and bool(entry.rule.helpers)
+
+    def _actions(self) -> tuple[Action, ...]:
+        entry, side = self.entry, self.side
+        if entry.audit:
+            # Nothing is decided: what the rule would have decided is told, and the packet goes its way.
+            return tell(Kind.AUDIT, entry.number, side)
+        rule = entry.rule
+        actions = verdict_actions(rule.verdict, side, entry.policy.tier)
+        if rule.log or rule.verdict is Verdict.REJECT:
+            # Of what passes only the first packet of a connection is told; of what is stopped, everything.
+            stops = rule.verdict in (Verdict.DENY, Verdict.REJECT)
+            actions = (*(tell if stops else tell_once)(Kind.RULE, entry.number, side), *actions)
+        if self._helps:
+            actions = (Load(f.RULE, entry.number), Resubmit(helped_table(side)), *actions)
+        return actions
+
+
+@dataclass(frozen=True, slots=True)
+class _Dimension:
+    """The tests of one kind, of which one must hold: that a field has one of some numbers, or those of services."""
+
+    field: f.Field | None
+    found: frozenset[int] | list[Conditions]
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def conditions(self) -> list[Conditions]:
+        if isinstance(self.found, frozenset):
+            assert self.field is not None
+            return [(exact(self.field, number),) for number in sorted(self.found)]
+        return self.found
+
+    def split(self) -> Iterator[tuple[int, _Dimension]]:
+        """Many numbers in several parts, by their low bits: a group with one member more is another in one of them."""
+        if not isinstance(self.found, frozenset) or len(self.found) <= MANY:
+            yield 0, self
+            return
+        parts: dict[int, list[int]] = defaultdict(list)
+        for number in self.found:
+            parts[number % PARTS].append(number)
+        for place, numbers_in in parts.items():
+            yield place, _Dimension(self.field, frozenset(numbers_in))
 
 
 def _helped_flows(entry: NumberedRule, side: Side) -> Iterator[Flow]:
@@ -138,28 +215,3 @@ def verdict_actions(verdict: Verdict, side: Side, tier: Tier) -> tuple[Action, .
 def next_table(side: Side, tier: Tier) -> str:
     """Where a packet goes that no rule of the tier has decided."""
     return f"{side.name}_DEFAULT" if tier is Tier.BASELINE else tier_table(side, Tier(tier + 1))
-
-
-def _combine(
-    dimensions: Sequence[list[Conditions]], number: int, actions: tuple[Action, ...]
-) -> Iterator[tuple[Conditions, tuple[Action, ...]]]:
-    """Each match of the rule with its actions, as a product where that is no larger, else as a conjunction."""
-    product = 1
-    for dimension in dimensions:
-        product *= len(dimension)
-    if product == 0:
-        return
-    if product <= WRITTEN_OUT * (sum(map(len, dimensions)) + 1):
-        combined: list[Conditions] = [()]
-        for dimension in dimensions:
-            combined = [left + right for left in combined for right in dimension]
-        for tests in combined:
-            yield tests, actions
-        return
-    # A dimension of one test narrows every other flow of the rule instead of being a clause of its own.
-    common = tuple(test for dimension in dimensions if len(dimension) == 1 for test in dimension[0])
-    clauses = [dimension for dimension in dimensions if len(dimension) > 1]
-    for clause, dimension in enumerate(clauses):
-        for tests in dimension:
-            yield common + tests, (Conjunction(number, clause, len(clauses)),)
-    yield (*common, exact(f.CONJ_ID, number)), actions

@@ -10,7 +10,6 @@ from topology.inventory import Inventory
 from topology.rows import Change, Database, InterfaceRow, apply_changes
 from topology.zones import MAX_ZONE, ZONE_KEY, assign, holders, parse_zone
 
-
 MAC = "52:54:00:00:00:01"
 
 
