@@ -17,6 +17,8 @@ class Portcullis(Controlled):
     def __init__(self, lab: Lab, work: Workload) -> None:
         super().__init__(lab, work)
         self.controller = lab.controller(files(work), self.ovs)
+        # As OVN's daemons are: in one session with the guests' traffic it would have to share their processor.
+        self.controller.own_session = True
 
     def prepare(self) -> None:
         """The controller with the whole policy, and a bridge without vNICs."""

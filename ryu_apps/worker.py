@@ -60,6 +60,8 @@ MAX_DOING = 10_000
 BATCH = 1000
 # Seconds after which others get their turn while effects are carried out.
 TURN = 0.05
+# Turns of others after which what was said has gone out: our own green thread's, and Ryu's sender's.
+TURNS = 2
 # Copies of packets that may wait to be learned from. Meters let few of them come.
 MAX_COPIES = 1000
 EXIT_DEFECT = 70
@@ -166,12 +168,14 @@ class Worker:
                     self._status = None
                     self._log_troubles()
                     self._settling.settle()
-                self._busy = False
-                self.turns += 1
-                self._changed.set()
-                self._changed = hub.Event()
-                # The queue may never run dry: the others must get their turn all the same.
-                hub.sleep(0)
+                    self._busy = False
+                    self.turns += 1
+                    self._changed.set()
+                    self._changed = hub.Event()
+                    # The queue may never run dry: the others must get their turn all the same. And what is said to
+                    # switches is on its way before the collector looks at what is new.
+                    for _ in range(TURNS):
+                        hub.sleep(0)
         except Exception:
             end_of_process(repr(batch))
 

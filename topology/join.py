@@ -198,7 +198,9 @@ class _Draft:
         if removed or self.row is not row or missing != self._missing:
             self._bridge = None
         self.row, self._listed, self._missing = row, frozenset(row.ports), missing
-        self._plugs, self._ports_of = plugs, ports_of
+        # In the order in which the bridge's ports will stand, so that these are in order already, or nearly.
+        self._plugs = dict(sorted(plugs.items(), key=lambda plug: plug[1][0].name))
+        self._ports_of = ports_of
         return removed
 
     def _affected(self, touched: Touched) -> Iterable[str]:
@@ -275,9 +277,10 @@ def _shut(port: VnicPort, problem: Problem) -> IsolatedPort:
 
 def _each_its_own(ports: Sequence[Port]) -> Sequence[Port]:
     """The ports of a bridge, those shut that are said to have the same OpenFlow port: whose frames are they?"""
-    several = {ofport for ofport, count in Counter(chain.from_iterable(map(_ofports, ports))).items() if count > 1}
-    if not several:
+    numbers = list(chain.from_iterable(map(_ofports, ports)))
+    if len(numbers) == len({*numbers}):
         return ports
+    several = {ofport for ofport, count in Counter(numbers).items() if count > 1}
     found: list[Port] = []
     for port in ports:
         shared = several.intersection(_ofports(port))

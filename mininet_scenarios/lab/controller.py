@@ -80,6 +80,9 @@ class Controller:
         # More for its environment, and where else than to its log its output goes, from the next start on.
         self.environment: dict[str, str] = {}
         self.output: Path | None = None
+        # In a session of its own, as a service is: Linux shares processors out among sessions first (sched(7), "The
+        # autogroup feature"), so it would go halves with whoever has started it.
+        self.own_session = False
         self.openflow_port = free_port()
         self.rest_port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -137,6 +140,7 @@ class Controller:
             stderr=subprocess.STDOUT,
             cwd=self.root,
             env=os.environ | {"PYTHONUNBUFFERED": "1"} | self.environment,
+            start_new_session=self.own_session,
         )
 
     def kill9(self) -> None:

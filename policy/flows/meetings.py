@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
 
@@ -68,19 +68,37 @@ class MeetingBook:
     def __init__(self) -> None:
         self._meetings: SharedMap[int, Meeting] = SharedMap()
         self._seen: tuple[Sequence[NumberedRule], Mapping[Group, Numbers]] | None = None
+        # The groups that each rule names, by the rule's number.
+        self._named: dict[int, frozenset[Group]] = {}
 
     def meetings(self, rules: Sequence[NumberedRule], identities: Identities) -> SharedMap[int, Meeting]:
         """The meeting of each rule, by its number."""
-        if self._seen is not None and self._seen[0] is rules and self._seen[1] is identities.holding:
+        rules_seen, holding_seen = self._seen if self._seen is not None else (None, {})
+        holding = identities.holding
+        if rules_seen is rules and holding_seen is holding:
             return self._meetings
-        changes: dict[int, Meeting | None] = dict.fromkeys(self._meetings)
-        for entry in rules:
+        changes: dict[int, Meeting | None] = {}
+        stale: Iterable[NumberedRule] = rules
+        if rules_seen is rules:
+            moved = {group for group, found in holding.items() if holding_seen.get(group) != found}
+            moved |= holding_seen.keys() - holding.keys()
+            stale = (entry for entry in rules if not moved.isdisjoint(self._named[entry.number]))
+        else:
+            changes.update(dict.fromkeys(self._meetings))
+            self._named = {entry.number: _named(entry) for entry in rules}
+        for entry in stale:
             found = _meeting(entry, identities)
             known = self._meetings.get(entry.number)
             changes[entry.number] = known if known is not None and known.says_the_same(found) else found
         self._meetings = self._meetings.with_changes(changes)
-        self._seen = rules, identities.holding
+        self._seen = rules, holding
         return self._meetings
+
+
+def _named(entry: NumberedRule) -> frozenset[Group]:
+    rule = entry.rule
+    sides = (rule.sources, rule.destinations, rule.at, enforcers(entry.policy))
+    return frozenset(group for side in sides for group in side or ())
 
 
 def _meeting(entry: NumberedRule, identities: Identities) -> Meeting:

@@ -29,7 +29,6 @@ class Outlook:
         # The names of both, and of all groups there are.
         self._names: tuple[frozenset[str], frozenset[str]] = frozenset(), frozenset()
         self._labels: Mapping[Group, str] = {}
-        self._seen: object = None
         self._peers: dict[Members, int] = {}
         self._own: dict[Members, int] = {}
         # By the text that names a set: a group that is edited is another one, of the same name.
@@ -43,10 +42,10 @@ class Outlook:
         about as before: who is in it is another matter.
         """
         own = near | far
-        if (own, far) == (self._of_own, self._of_peers) and self._seen is identities.numbers:
+        same = (own, far) == (self._of_own, self._of_peers) and self._labels is identities.labels
+        if same and max(len(self._own), len(self._peers)) <= 2 * len(identities.numbers):
             return EMPTY
-        self._of_own, self._of_peers = own, far
-        self._labels, self._seen = identities.labels, identities.numbers
+        self._of_own, self._of_peers, self._labels = own, far, identities.labels
         self._peers.clear()
         self._own.clear()
         before = self._names

@@ -13,6 +13,7 @@ from policy.flows.pieces import Piece, piece
 from policy.flows.rule_uses import At, RuleUses, Use
 from policy.flows.rules import NumberedRule, RuleFlows
 from policy.flows.shared_map import SharedMap
+from policy.model import Side
 
 
 class RuleBook:
@@ -50,10 +51,10 @@ class RuleBook:
         """Find out which rules are in use."""
         last, here = self._last, (self._vnics.opening, self._vnics.meant)
         older = last.meetings if last is not None else SharedMap[int, Meeting]()
-        if here == self._met:
-            found = {number: now for number, _, now in compiled.meetings.changes_since(older)}
-        else:
-            found = {**dict.fromkeys(older), **dict(compiled.meetings.pairs())}
+        found = {number: now for number, _, now in compiled.meetings.changes_since(older)}
+        if self._met is not None and here != self._met:
+            moved = {side: here[number] ^ self._met[number] for number, side in enumerate(Side)}
+            found.update((number, now) for number, now in compiled.meetings.pairs() if _concerns(now, moved))
         self._met, self._last = here, compiled
         self._stale = {at for number, meeting in found.items() for at in self._uses.take(number, meeting, here)}
 
@@ -124,3 +125,11 @@ class RuleBook:
             same = self._placed is not None and self._placed[2] == found
             self._placed = rules, dict(held), self._placed[2] if same and self._placed is not None else found
         return self._placed[2]
+
+
+def _concerns(meeting: Meeting, moved: Mapping[Side, Numbers]) -> bool:
+    """True if vNICs decide by the rule under one of these identities at these sides."""
+    return any(
+        deciding is not None and not deciding.isdisjoint(numbers)
+        for deciding, numbers in ((meeting.deciding(side), numbers) for side, numbers in moved.items())
+    )
