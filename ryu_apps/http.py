@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import time
 from typing import Any
 
+from eventlet import tpool
 from ryu.app.wsgi import ControllerBase, route
 from webob import Request, Response
 
 from ryu_apps.policy_watch import PolicyWatch
 from ryu_apps.reports.metrics import CONTENT_TYPE, exposition
 from ryu_apps.worker import Worker
-from topology.export import node_link
-from topology.graph import build
 
 # The longest that one request may wait, in seconds.
 MAX_WAIT = 600.0
@@ -45,8 +45,9 @@ class StatusPages(ControllerBase):  # type: ignore[misc]  # Ryu is untyped
     @route("portcullis", "/portcullis/topology", methods=["GET"])
     def topology(self, req: Request, **_: object) -> Response:
         """Hosts, bridges, ports, vNICs and VMs as a graph."""
-        engine = self.worker.engine
-        return _json(node_link(build(engine.topology)))
+        # In a real thread, and only for who asks: networkx takes its time to come, and ten megabytes.
+        export, graph = tpool.execute(_graphs)
+        return _json(export.node_link(graph.build(self.worker.engine.topology)))
 
     @route("portcullis", "/portcullis/counters", methods=["GET"])
     def counters(self, req: Request, **_: object) -> Response:
@@ -77,6 +78,10 @@ class StatusPages(ControllerBase):  # type: ignore[misc]  # Ryu is untyped
         path = str(self.watch.path) if self.watch is not None else None
         sinks = [spout.page() for spout in self.worker.reporter.spouts]
         return {**status, "policy": {**status["policy"], "path": path, "being_written": writing}, "log": sinks}
+
+
+def _graphs() -> tuple[Any, Any]:
+    return importlib.import_module("topology.export"), importlib.import_module("topology.graph")
 
 
 def _json(value: object, status: int = 200) -> Response:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import is_
 
 from policy.flows.cookies import Kind, reason
 from policy.flows.difference import Difference, change, difference
@@ -71,7 +72,8 @@ class Session:
 
     ``master``: the switch has made us its master, and takes changes from no former one. ``touched``: somebody else has
     changed something since it was read. ``looks``: how often it has been read for that reason lately. ``watched``: the
-    switch tells of changed flows. ``metering``: a look at its meters is due.
+    switch tells of changed flows. ``metering``: a look at its meters is due. ``alike``: its meters as we knew them, and
+    as it told them, when they were last the same.
     """
 
     dpid: int
@@ -105,6 +107,7 @@ class Session:
     looks: int = 0
     watched: bool = True
     metering: bool = False
+    alike: tuple[object, object] = (None, None)
 
     @property
     def idle(self) -> bool:
@@ -159,8 +162,12 @@ class Session:
 
     def heard_meters(self, serial: int, meters: Mapping[int, Meter | None]) -> None:
         """The switch has told its meters; of no interest if something has happened since they were asked for."""
-        if serial == self.serial and self.idle and altered_meters(self.meters, meters):
+        if serial != self.serial or not self.idle or all(map(is_, self.alike, (self.meters, meters))):
+            return
+        if altered_meters(self.meters, meters):
             self.touched = True
+        else:
+            self.alike = self.meters, meters
 
     def prepare(self) -> list[Effect]:
         """What must be done before a change: become the switch's master; look again at what others have touched."""

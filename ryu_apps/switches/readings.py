@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from ryu.ofproto import ofproto_v1_4 as ofp
@@ -15,8 +16,8 @@ from ryu_apps.switches.line import Line
 
 LOG = logging.getLogger(__name__)
 
-# Meters that a switch may tell: those that we use, and as many of others.
-MAX_METERS = 2 * HIGHEST_METER
+# Meters that a switch may tell: those that we use, and as many of others; and the octets that it tells of one of ours.
+MAX_METERS, METER_OCTETS = 2 * HIGHEST_METER, 24
 
 
 class Reading:
@@ -99,7 +100,9 @@ class MetersReading:
         # 0: nothing is asked. ``serial`` is the session's number for the question.
         self._xid = 0
         self._serial = 0
-        self._meters: dict[int, Meter | None] = {}
+        self._parts: list[bytes] = []
+        # The last answer, as it was told and as it was read: as long as it is the same, nothing is read, or compared.
+        self._told: tuple[list[bytes], Mapping[int, Meter | None]] = [], {}
 
     def ask(self, serial: int) -> None:
         """Ask; not while much waits to be sent: there is a next time."""
@@ -107,7 +110,7 @@ class MetersReading:
             return
         request = parser.OFPMeterConfigStatsRequest(self._line.datapath, 0, ofp.OFPM_ALL)
         message = self._line.packed(request)
-        self._xid, self._serial, self._meters = request.xid, serial, {}
+        self._xid, self._serial, self._parts = request.xid, serial, []
         self._line.post(message)
 
     def expects(self, xid: int) -> bool:
@@ -116,22 +119,25 @@ class MetersReading:
 
     def heard(self, message: Any) -> None:  # noqa: ANN401
         """A part of an answer."""
-        try:
-            for body in message.body:
-                self._meters.update(meter_wire.decode_meter_configs(body.data))
-        except Exception as error:  # as in `Reading.heard`
-            self.refused(message.xid, f"its meters cannot be read: {error}")
-            return
-        if len(self._meters) > MAX_METERS:
+        self._parts += (body.data for body in message.body)
+        if sum(map(len, self._parts)) > MAX_METERS * METER_OCTETS:
             self.refused(message.xid, "it tells no end of meters")
             return
-        if not message.flags & ofp.OFPMPF_REPLY_MORE:
-            meters, self._xid, self._meters = self._meters, 0, {}
-            self._line.emit(MetersRead(self._line.dpid, self._line.session, self._serial, meters))
+        if message.flags & ofp.OFPMPF_REPLY_MORE:
+            return
+        parts, self._xid, self._parts = self._parts, 0, []
+        if parts != self._told[0]:
+            try:
+                meters = dict(meter for part in parts for meter in meter_wire.decode_meter_configs(part))
+            except Exception as error:  # as in `Reading.heard`
+                self.refused(message.xid, f"its meters cannot be read: {error}")
+                return
+            self._told = parts, meters
+        self._line.emit(MetersRead(self._line.dpid, self._line.session, self._serial, self._told[1]))
 
     def refused(self, xid: int, error: str) -> None:
         """A switch that has told its meters before, and does not now, is to be read anew."""
-        self._xid, self._meters = 0, {}
+        self._xid, self._parts = 0, []
         read_failed(self._line, error)
 
 

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy.errors import PolicyError
+from policy.flows import rules as flows_of_rules
 from policy.flows.bridge_book import BridgeBook, bridge_flows
 from policy.flows.compile import PolicyBook, prepare
 from policy.flows.cookies import Kind, digest
@@ -29,6 +31,15 @@ from topology.join import Resolver, resolve
 from topology.vnic import Everybody, offline_vnics
 
 A, B = "unix:a", "unix:b"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def many_parts():
+    """Rules are conjunctions whose clauses come in parts, as those about many identities do."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(flows_of_rules, "MANY", 1)
+        monkeypatch.setattr(flows_of_rules, "WRITTEN_OUT", 1)
+        yield
 
 
 # --- answers that are held against fresh ones

@@ -197,6 +197,29 @@ def test_counters_that_a_switch_does_not_tell_are_asked_for_anew(monkeypatch):
     assert room.take() == []
 
 
+def told_meters(room, serial, *bodies):
+    """The meters, as what comes of an answer to the question about them."""
+    room.switches.read_meters(ReadMeters(DPID, room.session, serial))
+    ((_, xid, _),) = room.datapath.take()
+    for number, body in enumerate(bodies, 1):
+        room.hear(part(xid, body, more=number < len(bodies), what=ofp.OFPMP_METER_CONFIG))
+    (fact,) = room.take()
+    assert (type(fact), fact.serial) == (MetersRead, serial)
+    return fact.meters
+
+
+CHANGED = struct.pack("!HHIHHII4x", 24, 14, 7, 1, 16, 100, 300)
+
+
+@pytest.mark.parametrize(("body", "meters"), [(METER_CONFIGS[:24], {7: METERS[7]}), (CHANGED, {7: Meter(7, 100, 300)})])
+def test_meters_that_are_told_as_before_are_the_same_object_and_others_are_not(body, meters):
+    room = Room()
+    first = told_meters(room, 1, METER_CONFIGS[:24], METER_CONFIGS[24:])
+    assert first == METERS
+    assert told_meters(room, 2, METER_CONFIGS[:24], METER_CONFIGS[24:]) is first
+    assert told_meters(room, 3, body) == meters
+
+
 def test_no_end_of_counters_or_meters(monkeypatch):
     room = Room()
     monkeypatch.setattr(counting, "MAX_TOLD", 2)
