@@ -25,14 +25,15 @@ def port_group(group: str) -> str:
 
 def everything(work: Workload) -> list[Command]:
     """All commands, in order: the network with its groups, then what is allowed."""
-    return [*network(work), *default_deny(), *chain.from_iterable(map(allow, (*work.rules, *work.probe)))]
+    rules = chain.from_iterable(allow(rule, work.ipv6) for rule in (*work.rules, *work.probe))
+    return [*network(work), *default_deny(), *rules]
 
 
 def network(work: Workload) -> list[Command]:
     """The logical switch with its ports, port groups and address sets; nothing is allowed or denied yet."""
     commands: list[Command] = [("ls-add", SWITCH)]
     for vm in work.vms:
-        commands += [("lsp-add", SWITCH, vm.name), *addresses(vm, vm.address)]
+        commands += [("lsp-add", SWITCH, vm.name), *addresses(vm, *vm.addresses)]
     for group, members in work.members.items():
         commands.append(("pg-add", port_group(group), *members))
     for group, cidrs in work.networks.items():
@@ -48,7 +49,7 @@ def addresses(vm: Vm, *allowed: str) -> list[Command]:
 
 
 def default_deny() -> list[Command]:
-    """What no ACL allows is dropped, leaving and arriving. ARP is not IP, and passes."""
+    """What no ACL allows is dropped, leaving and arriving. ARP is not IP, and passes; OVN itself lets ND pass."""
     group = port_group(ALL)
     return [
         ("--type=port-group", "acl-add", group, "to-lport", DENIED, f"outport == @{group} && ip", "drop"),
@@ -56,25 +57,32 @@ def default_deny() -> list[Command]:
     ]
 
 
-def allow(rule: Rule) -> list[Command]:
-    """The ACLs of a rule."""
+def allow(rule: Rule, ipv6: bool = False) -> list[Command]:
+    """The ACLs of a rule; ``ipv6``: for both families."""
     words = ("--type=port-group", "acl-add")
-    return [(*words, group, way, ALLOWED, match, "allow-related") for group, way, match in acls(rule)]
+    return [(*words, group, way, ALLOWED, match, "allow-related") for group, way, match in acls(rule, ipv6)]
 
 
-def forbid(rule: Rule) -> list[Command]:
+def forbid(rule: Rule, ipv6: bool = False) -> list[Command]:
     """Take the ACLs of a rule away."""
-    return [("--type=port-group", "acl-del", group, way, ALLOWED, match) for group, way, match in acls(rule)]
+    return [("--type=port-group", "acl-del", group, way, ALLOWED, match) for group, way, match in acls(rule, ipv6)]
 
 
-def acls(rule: Rule) -> Iterable[tuple[str, str, str]]:
+def acls(rule: Rule, ipv6: bool = False) -> Iterable[tuple[str, str, str]]:
     """Port group, direction and match of each ACL that a rule needs; a source that is a network has no vNIC here."""
-    target, service = port_group(rule.target), _service(rule.service)
-    source = "" if rule.source is None else f"ip4.src == ${port_group(rule.source)}_ip4 && "
+    target, service = port_group(rule.target), _service(rule.service, ipv6)
+    source = "" if rule.source is None else f"{_side('src', rule.source, ipv6 and rule.source != CLIENTS)} && "
     yield target, "to-lport", f"outport == @{target} && {source}{service}"
     if rule.source != CLIENTS:
         here = port_group(rule.source or ALL)
-        yield here, "from-lport", f"inport == @{here} && ip4.dst == ${target}_ip4 && {service}"
+        yield here, "from-lport", f"inport == @{here} && {_side('dst', rule.target, ipv6)} && {service}"
+
+
+def _side(side: str, group: str, ipv6: bool) -> str:
+    """That an address is one of a group's."""
+    name = port_group(group)
+    ipv4 = f"ip4.{side} == ${name}_ip4"
+    return f"({ipv4} || ip6.{side} == ${name}_ip6)" if ipv6 else ipv4
 
 
 def batch(commands: Iterable[Command]) -> list[str]:
@@ -82,9 +90,9 @@ def batch(commands: Iterable[Command]) -> list[str]:
     return [word for command in commands for word in ("--", *command)][1:]
 
 
-def _service(service: Service) -> str:
+def _service(service: Service, ipv6: bool) -> str:
     if service.protocol == "icmp":
-        return "icmp4.type == 8"
+        return "(icmp4.type == 8 || icmp6.type == 128)" if ipv6 else "icmp4.type == 8"
     port = f"{service.protocol}.dst"
     if service.first == service.last:
         return f"{port} == {service.first}"

@@ -30,7 +30,7 @@ def probe_file(work: Workload, *, present: bool) -> str:
 
 def _vm(vm: Vm) -> str:
     labels = ", ".join(f"in-{group}: yes" for group in vm.groups)
-    vnic = f'{{iface_id: {vm.name}, mac: "{vm.mac}", addresses: [{vm.address}]}}'
+    vnic = f'{{iface_id: {vm.name}, mac: "{vm.mac}", addresses: [{", ".join(map(repr, vm.addresses))}]}}'
     return f"  {vm.name}: {{labels: {{{labels}}}, vnics: [{vnic}]}}"
 
 

@@ -50,12 +50,14 @@ class Form:
     cuts: int
     restarts: int
     rounds: int
+    # Whether every VM has an IPv6 address, too.
+    ipv6: bool
     # The data plane is measured at this many vNICs and fewer: it hardly depends on them.
     dataplane_up_to: int
 
 
-SHORT = Form((50, 200), changes=20, cuts=3, restarts=3, rounds=10, dataplane_up_to=50)
-LONG = Form((50, 200, 1000), changes=20, cuts=5, restarts=5, rounds=20, dataplane_up_to=200)
+SHORT = Form((50, 200), changes=20, cuts=3, restarts=3, rounds=10, ipv6=False, dataplane_up_to=50)
+LONG = Form((50, 200, 1000), changes=20, cuts=5, restarts=5, rounds=20, ipv6=False, dataplane_up_to=200)
 
 # What a peer may fail with; the others are measured all the same.
 FAILURES = (CommandError, ControllerError, TrafficError, OvsdbError, OSError, ValueError)
@@ -63,7 +65,7 @@ FAILURES = (CommandError, ControllerError, TrafficError, OvsdbError, OSError, Va
 
 def at_size(size: int, names: list[str], form: Form, console: Console) -> tuple[dict[str, Any], list[str]]:
     """Everything at one number of vNICs, by peer; and what failed, in words."""
-    work = workload(size)
+    work = workload(size, ipv6=form.ipv6)
     found: dict[str, Any] = {}
     failed: list[str] = []
     with ExitStack() as stack:
@@ -149,12 +151,14 @@ def main() -> None:
     parser.add_argument("--long", action="store_true", help="with 1,000 vNICs, and more of everything")
     parser.add_argument("--changes", type=int, metavar="COUNT", help="repetitions of each change")
     parser.add_argument("--rounds", type=int, metavar="COUNT", help="rounds of the data plane")
+    parser.add_argument("--ipv6", action="store_true", help="every VM has an IPv6 address, too")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="between the marks of a page, if it has them")
     parser.add_argument("--chart", type=Path, metavar="FILE.png")
     options = parser.parse_args()
     form = LONG if options.long else SHORT
     given = {name: getattr(options, name) for name in ("changes", "rounds") if getattr(options, name) is not None}
+    given["ipv6"] = options.ipv6
     if options.sizes:
         given["sizes"] = tuple(map(int, options.sizes.split(",")))
     form = Form(**{**form.__dict__, **given})
@@ -163,7 +167,8 @@ def main() -> None:
     if not console.is_terminal:
         console = Console(width=FILE_WIDTH)
     began = time.monotonic()
-    result: dict[str, Any] = {"machine": machine(), "form": form.__dict__, "sizes": {}, "failed": []}
+    families = {"families": "IPv4 and IPv6" if form.ipv6 else "IPv4"}
+    result: dict[str, Any] = {"machine": machine() | families, "form": form.__dict__, "sizes": {}, "failed": []}
     for size in form.sizes:
         result["sizes"][str(size)], failed = at_size(size, names, form, console)
         result["failed"] += failed

@@ -76,7 +76,8 @@ class Ovn(Controlled):
 
     def set_rule(self, present: bool) -> None:
         """The ACLs of the probe rules come, or go."""
-        self._change(command for rule in self.work.probe for command in (allow if present else forbid)(rule))
+        told = allow if present else forbid
+        self._change(command for rule in self.work.probe for command in told(rule, self.work.ipv6))
 
     def set_member(self, present: bool) -> None:
         """*third*'s port enters the port group, or leaves it."""
@@ -85,7 +86,7 @@ class Ovn(Controlled):
     def set_address(self, present: bool) -> None:
         """*third*'s port gets a second address, in port security too, or loses it."""
         vm = self.work.vm(THIRD)
-        self._change(addresses(vm, vm.address, *([SECOND_ADDRESS] if present else [])))
+        self._change(addresses(vm, *vm.addresses, *([SECOND_ADDRESS] if present else [])))
 
     def kill(self) -> None:
         """kill -9 of ovn-controller, the part of OVN on the hypervisor.

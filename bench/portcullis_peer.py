@@ -28,7 +28,7 @@ class Portcullis(Controlled):
 
     def guest_ids(self, vm: Vm) -> dict[str, str | None]:
         """*third* is in no inventory: the port says what it is and may use."""
-        more = {"labels": PROBER_LABELS, "addresses": vm.address} if vm.name == THIRD else {}
+        more = {"labels": PROBER_LABELS, "addresses": ",".join(vm.addresses)} if vm.name == THIRD else {}
         return super().guest_ids(vm) | more
 
     def wait_all(self) -> None:
@@ -53,8 +53,8 @@ class Portcullis(Controlled):
 
     def set_address(self, present: bool) -> None:
         """The addresses at the port change."""
-        first = self.work.vm(THIRD).address
-        self._claim("addresses", f"{first},{SECOND_ADDRESS}" if present else first)
+        first = self.work.vm(THIRD).addresses
+        self._claim("addresses", ",".join((*first, SECOND_ADDRESS) if present else first))
 
     def _claim(self, key: str, value: str) -> None:
         self.third.external_ids[key] = value  # what it says of itself when it is plugged in again

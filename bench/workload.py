@@ -2,7 +2,8 @@
 
 Applications of ten VMs in the tiers web, app and db; a management group that may reach all; a client network with
 exceptions; default deny both ways. Three VMs are real (namespaces with traffic), and measured: *left* and *right* talk,
-*third* is the one that things happen to. Only IPv4: what a second family costs is much the same for everybody.
+*third* is the one that things happen to. With IPv6 every VM has an address of either family, and every rule among VMs
+goes for both; traffic is IPv4.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ class Vm:
     mac: str
     address: str
     groups: tuple[str, ...]
+    ipv6: str | None = None
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All its addresses, IPv4 first."""
+        return (self.address,) if self.ipv6 is None else (self.address, self.ipv6)
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ class Workload:
     networks: dict[str, tuple[str, ...]]
     rules: tuple[Rule, ...]
     probe: tuple[Rule, ...]
+    ipv6: bool = False
 
     @property
     def members(self) -> dict[str, tuple[str, ...]]:
@@ -93,7 +101,7 @@ def address(number: int) -> str:
 SECOND_ADDRESS = "10.255.0.1"
 
 
-def workload(size: int) -> Workload:
+def workload(size: int, *, ipv6: bool = False) -> Workload:
     """The workload with `size` vNICs, the three real ones among them; at least ten."""
     if size < len(TIERS):
         raise ValueError(f"at least {len(TIERS)} vNICs, not {size}")
@@ -109,7 +117,8 @@ def workload(size: int) -> Workload:
             # What does not fill an application joins those that are there.
             application, tier = place // len(TIERS) % applications, TIERS[place % len(TIERS)]
             name, groups = f"vm-{place}", (f"app-{application}-{tier}",)
-        vms.append(Vm(name, mac_for(name), address(number), (*groups, ALL)))
+        second = f"2001:db8::{number + 1:x}" if ipv6 else None
+        vms.append(Vm(name, mac_for(name), address(number), (*groups, ALL), second))
     rules = [
         Rule("manage", MANAGEMENT, ALL, Service("tcp", 22, 22)),
         Rule("ping", MANAGEMENT, ALL, Service("icmp")),
@@ -125,7 +134,8 @@ def workload(size: int) -> Workload:
             Rule(f"{db}-sql", app, db, Service("tcp", 3306, 3306)),
         ]
     probe = tuple(Rule(f"probe-{kind}", PROBERS, RIGHT, Service(kind, *PROBE_PORTS)) for kind in ("tcp", "udp"))
-    return Workload(tuple(vms), {CLIENTS: without(CLIENT_NETWORK, CLIENT_EXCEPTIONS)}, tuple(rules), probe)
+    networks = {CLIENTS: without(CLIENT_NETWORK, CLIENT_EXCEPTIONS)}
+    return Workload(tuple(vms), networks, tuple(rules), probe, ipv6)
 
 
 def without(network: str, exceptions: tuple[str, ...]) -> tuple[str, ...]:

@@ -139,5 +139,31 @@ def test_an_acl_in_full():
     ]
 
 
+def test_with_ipv6_every_vm_has_both_families_and_every_rule_goes_for_both():
+    work = workload(50, ipv6=True)
+    assert len({vm.ipv6 for vm in work.vms}) == 50
+    vnics = {vnic.iface_id: vnic for vm in document(work).inventory.vms for vnic in vm.vnics}
+    assert {name: tuple(str(prefix.network_address) for prefix in vnic.addresses) for name, vnic in vnics.items()} == {
+        vm.name: vm.addresses for vm in work.vms if vm.name != THIRD
+    }
+    loaded = document(work)
+    ping = parse_question(loaded, work.vm("manager-0").ipv6, work.vm("vm-0").ipv6, "icmp/echo")
+    assert evaluate(loaded, ping).verdict.value == "allow"
+    commands = as_ovn.everything(work)
+    held = {command[1]: command[2] for command in commands if command[0] == "lsp-set-port-security"}
+    assert held == {vm.name: f"{vm.mac} {vm.address} {vm.ipv6}" for vm in work.vms}
+    (rule,) = (rule for rule in work.rules if rule.name == "ping")
+    source, target = as_ovn.port_group("management"), as_ovn.port_group(ALL)
+    echo = "(icmp4.type == 8 || icmp6.type == 128)"
+    sender = f"(ip4.src == ${source}_ip4 || ip6.src == ${source}_ip6)"
+    receiver = f"(ip4.dst == ${target}_ip4 || ip6.dst == ${target}_ip6)"
+    assert list(as_ovn.acls(rule, ipv6=True)) == [
+        (target, "to-lport", f"outport == @{target} && {sender} && {echo}"),
+        (source, "from-lport", f"inport == @{source} && {receiver} && {echo}"),
+    ]
+    # The network of clients has no IPv6 addresses.
+    assert not any(f"{as_ovn.port_group(CLIENTS)}_ip6" in word for command in commands for word in command)
+
+
 def test_a_batch_is_one_call():
     assert as_ovn.batch([("ls-add", "a"), ("lsp-add", "a", "b")]) == ["ls-add", "a", "--", "lsp-add", "a", "b"]
