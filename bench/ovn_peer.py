@@ -57,6 +57,8 @@ class Ovn(Controlled):
         self.start()
         whole = batch(everything(self.work))
         run("ovn-nbctl", f"--db=unix:{self._socket('nb')}", "--timeout=120", *whole, env=self.env, timeout=130)
+        # Another client's transaction: the one that stays may not have heard of it yet.
+        self._nbctl("wait-until", "Logical_Switch_Port", THIRD, f"name={THIRD}")
         self._third = self._nbctl("get", "Logical_Switch_Port", THIRD, "_uuid").strip()
         # Returns at once while no chassis exists, so the chassis is waited for.
         sb = f"--db=unix:{self._socket('sb')}"

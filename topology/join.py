@@ -235,12 +235,16 @@ class _Draft:
         for part in map(self._parts.__getitem__, self._plugs):
             ports += part.ports
             findings += part.findings
-            if part.candidate is not None:
-                left = less.get(part.candidate.port.interface_uuid)
-                ports.append(_standing(part.candidate, shut, left))
-                findings += [
-                    Finding("learned-address", part.candidate.where, why) for why in (left.why if left else ())
-                ]
+            candidate = part.candidate
+            if candidate is None:
+                continue
+            uuid = candidate.port.interface_uuid
+            if uuid not in shut and uuid not in less:
+                ports.append(candidate.port)
+                continue
+            left = less.get(uuid)
+            ports.append(_standing(candidate, shut, left))
+            findings += [Finding("learned-address", candidate.where, why) for why in (left.why if left else ())]
         if of_several is not None:
             told = f"several bridges have datapath id {row.datapath_id:016x}: {of_several}"
             findings.append(Finding("duplicate-datapath-id", where, told))

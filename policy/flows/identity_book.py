@@ -198,6 +198,8 @@ class IdentityBook:
 
     def _affordable(self, flooded: Mapping[str, frozenset[Members]]) -> Mapping[str, frozenset[Members]]:
         """Of a scope with too many sets only the empty one: no vNIC there gets what is sent to a group's multicast."""
+        if all(len(found) == 1 for found in flooded.values()):
+            return flooded
         own = Counter(scope for scope, _ in self._at_vnics)
         crowded = {scope for scope, found in flooded.items() if len(found) > 1 and own[scope] * len(found) > MAX_COPIED}
         if not crowded:

@@ -129,7 +129,8 @@ class RuleBook:
 
 def _concerns(meeting: Meeting, moved: Mapping[Side, Numbers]) -> bool:
     """True if vNICs decide by the rule under one of these identities at these sides."""
-    return any(
-        deciding is not None and not deciding.isdisjoint(numbers)
-        for deciding, numbers in ((meeting.deciding(side), numbers) for side, numbers in moved.items())
-    )
+    for side, numbers in moved.items():
+        deciding = meeting.deciding(side)
+        if deciding is not None and not deciding.isdisjoint(numbers):
+            return True
+    return False

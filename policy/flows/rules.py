@@ -121,8 +121,7 @@ class RuleFlows:
         for clause, dimension in enumerate(clauses):
             action = (Conjunction(number, clause, len(clauses)),)
             for place, some in dimension.split():
-                matches = ((common + tests, action) for tests in some.conditions())
-                yield RulePart((clause, place), (common, len(clauses), some), matches)
+                yield RulePart((clause, place), (common, len(clauses), some), _narrowed(common, some, action))
         yield RulePart((), (common, len(clauses)), [((*common, exact(f.CONJ_ID, number)), actions)])
 
     def made(self, part: RulePart) -> Iterator[Flow]:
@@ -155,6 +154,13 @@ class RuleFlows:
         if self._helps:
             actions = (Load(f.RULE, entry.number), Resubmit(helped_table(side)), *actions)
         return actions
+
+
+def _narrowed(
+    common: Conditions, dimension: _Dimension, actions: tuple[Action, ...]
+) -> Iterator[tuple[Conditions, tuple[Action, ...]]]:
+    for tests in dimension.conditions():
+        yield common + tests, actions
 
 
 @dataclass(frozen=True, slots=True)
