@@ -15,12 +15,13 @@ from ryu_apps.facts import (
     PolicyLoaded,
     ReadFailed,
     SwitchDown,
+    WriteZones,
 )
 from ryu_apps.policy_bounds import CAPACITY
 from ryu_apps.session import ANSWER_SECONDS
 from tests.apps.shops import APP, ETH, ONE, OTHER, PORTS, A, B, a, b, flows_of, shop, waiting
 from tests.apps.worlds import World, policy_fact
-from tests.topology.builders import vnic
+from tests.topology.builders import MAC_2, vnic
 
 # --- the start
 
@@ -245,6 +246,30 @@ networks: {prod: {vlan: 10}, lab: {vlan: 30, scope: lab}}
 groups: {many: {cidrs: 224.0.0.251, scope: lab}}
 policies: [{name: p, rules: [{allow: any, from: {match: all()}, to: many}]}]
 """
+
+
+def test_a_new_port_makes_one_bundle_that_brings_it_all():
+    """Also where its rules and addresses are news to others: no one is told of it before it has its zone."""
+    world = shop()
+    sent = world.sent()
+    stranger = vnic("tap-new", "new", MAC_2, labels="role=app", addresses="10.0.0.77")
+    world.one_by_one = True
+    world.update(a(*PORTS, stranger))
+    world.run()
+    assert world.sent() == sent + 1
+    world.check_settled()
+
+
+def test_a_port_has_its_zone_by_the_time_that_it_gets_its_openflow_number():
+    world = shop()
+    world.update(a(*PORTS, replace(APP, ofport=None)))
+    world.run()
+    assert isinstance(world.writes[-1], WriteZones)
+    writes = len(world.writes)
+    world.update(a(*PORTS, APP))
+    world.run()
+    world.check_settled()
+    assert len(world.writes) == writes
 
 
 def test_one_iface_id_on_two_hosts_in_two_scopes_is_shut_on_both_until_one_goes():
