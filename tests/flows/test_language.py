@@ -248,6 +248,16 @@ def comes(world: World, source: str, target: str, packet: Packet) -> bool:
 
 
 @pytest.mark.parametrize("where", SERVED)
+def test_who_asks_by_dhcp_is_judged_as_who_it_is_by_those_it_asks(where):
+    """The built-in rule lets the question leave; it does not make its sender, or its receiver, somebody of no group."""
+    client, server = SERVED[where]
+    allowed, refused = rule("allow", "any"), rule("deny", "any", (who("role == db"),), (who("role == web"),))
+    for rules, heard in (((refused, allowed), False), ((ASKS,), True)):
+        world = World(document(policy("p", *(replace(each, egress=False) for each in rules))))
+        assert comes(world, client, server, dhcp(client, server)) is heard
+
+
+@pytest.mark.parametrize("where", SERVED)
 def test_without_the_built_in_rule_dhcp_goes_by_the_rules_and_so_do_answers(dhcp_servers, where):
     client, server = SERVED[where]
     off = Builtins(dhcp_client=False)
