@@ -123,6 +123,7 @@ class Learner:
             return {}
         heard = read_heard(copy.frame)
         if is_about_objections(copy):
+            self._open.hear(bridge.dpid or 0, self.now)
             if isinstance(heard, Claim):
                 self._objected(heard, bridge, copy.vlan)
             return {}
@@ -151,6 +152,9 @@ class Learner:
 
     def unopposed(self, who: Who, address: Address, topology: Topology, owners: Callable[[], Owners]) -> Texts:
         """A `ClaimDue` has come: what the vNIC has begun to use is its own, if nobody has objected meanwhile."""
+        if self._open.drowned(who, address):
+            told = f"it does not learn {address}: so much comes for who asks outside that an objection may be lost"
+            self._notice(who, address, Finding("learned-address", self._where(who), told))
         heard = self._open.close(who, address)
         bridge = next((each for each in topology.bridges if heard is not None and each.dpid == heard.dpid), None)
         if heard is None or bridge is None or self.now is None:

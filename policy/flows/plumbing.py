@@ -187,7 +187,9 @@ def _leave(builtins: Builtins) -> Iterator[Flow]:
         yield drop("LEAVE", 300, match(_icmp6(kind)), Drop.NO_PASSAGE)
     for family, (client, server) in DHCP.items():
         if builtins.dhcp_client:
-            yield _builtin("LEAVE", 300, match(udp_conditions(family, client, server)), "ASK", Builtin.DHCP_CLIENT)
+            # A vNIC that is asked on this bridge judges by its rules, so it must know who asks and who it is itself.
+            asks = match(udp_conditions(family, client, server))
+            yield flow("LEAVE", 300, asks, (*LOOK_UP, Resubmit("ASK")), cookie(Kind.BUILTIN, Builtin.DHCP_CLIENT))
         yield drop("LEAVE", 300, match(udp_conditions(family, server, client)), Drop.DHCP_SERVER)
     yield drop("LEAVE", 200, match(exact(f.CONTROL, 1)), Drop.CONTROL_SOURCE)
     for test in (IPV4, IPV6):

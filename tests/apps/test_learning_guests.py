@@ -13,7 +13,7 @@ from ryu_apps.engine import ASK_SECONDS
 from ryu_apps.facts import Punted
 from ryu_apps.learn_bounds import CHANGE_SECONDS, MAX_CHANGES, MAX_NOTICES
 from ryu_apps.learn_settings import LearnSettings, sources_of
-from ryu_apps.open_claims import OBJECTION_SECONDS
+from ryu_apps.open_claims import CROWD, OBJECTION_SECONDS
 from ryu_apps.ovsdb_facts import OvsdbLock
 from ryu_apps.remote import WRITE_BURST, WRITE_PACE
 from tests.apps.learning_room import (
@@ -229,6 +229,24 @@ def test_what_nobody_outside_has_is_learned_after_a_moment():
     put(world, arp("10.0.0.13"), "tap-web", 0, None)
     objects(world, arp("10.0.0.50", mac=SERVER_MAC))
     assert len(world.asked) == 1 and has(world) == {"10.0.0.50"}
+
+
+@pytest.mark.parametrize("before", [0.0, 0.5])
+def test_what_the_outside_may_have_objected_to_unheard_is_not_learned(before):
+    """A guest of another hypervisor sends so much to who asks that the meter is used up when the true one answers."""
+    world = lab()
+    for number in range(CROWD):
+        objects(world, arp("10.0.7.7", mac=f"52:54:00:00:07:{number:02x}", op=2))
+    world.pass_time(before)
+    put(world, arp("10.0.0.50"), "tap-web", 0, None)
+    world.pass_time(ASK_SECONDS)
+    assert has(world) == set() and codes(world) == ["learned-address"]
+    # It holds as long as an objection; what is said now and then is no flood.
+    objects(world, arp("10.0.7.7", mac=MAC_2, op=2))
+    world.pass_time(OBJECTION_SECONDS)
+    put(world, arp("10.0.0.50"), "tap-web", 0, None)
+    world.pass_time(ASK_SECONDS)
+    assert has(world) == {"10.0.0.50"} and codes(world) == []
 
 
 def test_of_two_who_begin_at_once_one_has_it():

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 from hypothesis import strategies as st
 
-from policy.evaluate import Connection, Endpoint
+from policy.evaluate import DHCP_PORTS, Connection, Endpoint
 from policy.model import ICMP, ICMPV6, SCTP, TCP, UDP, Document, Group, Groups, Policy, Rule, Tier, Verdict
 from policy.selectors import parse_selector
 from tests.flows.worlds import PLACE, PLACES, address, document, policy, rule, services
@@ -122,6 +122,15 @@ def documents(draw) -> Document:
     if draw(st.booleans()):
         found.append(policy("open", rule("allow", "any"), tier=Tier.BASELINE))
     return document(*found)
+
+
+@st.composite
+def dhcp_messages(draw) -> tuple[str, str, Connection]:
+    """As `connections`, but what DHCP's clients and servers say to each other, or somebody in their place."""
+    source, target, found = draw(connections())
+    ports = draw(st.permutations(DHCP_PORTS[found.family]))
+    changes = {"source_port": ports[0], "destination_port": ports[1], "icmp_type": None, "icmp_code": None}
+    return source, target, replace(found, protocol=UDP, **changes)
 
 
 @st.composite

@@ -16,9 +16,9 @@ from policy.flows.icmpv6 import LISTENER_QUERY, REDIRECT, ROUTER_ADVERTISEMENT, 
 from policy.flows.packet import Packet
 from policy.flows.walk import Told
 from policy.load import load_texts
-from policy.model import ICMPV6, TCP, UDP, Builtins, Group, Tier
+from policy.model import ICMPV6, SCTP, TCP, UDP, Builtins, Group, Tier
 from policy.selectors import parse_selector
-from tests.flows.packets import answer, ip, later, opening
+from tests.flows.packets import answer, ip, later, opening, with_ports
 from tests.flows.worlds import PLACES, World, address, cidrs, document, mac_of, policy, rule, who
 
 ALL = parse_selector("all()")
@@ -225,6 +225,20 @@ def test_a_vnic_may_serve_dhcp_and_advertise_routes_by_its_roles(monkeypatch, gr
     assert ("web-2" in {arrival.at for arrival in arrivals}) is granted
 
 
+def test_who_was_reached_by_sctp_may_open_from_the_port_that_was_allowed():
+    """A known loss (docs/security.md): the conntrack of Open vSwitch 3.1 knows no ports of SCTP, and calls that a reply."""
+    world = World(document(policy("p", rule("allow", "sctp/80", (who("role == web"),), (who("role == db"),)))))
+
+    def opens(source: str, target: str, *ports: int) -> bool:
+        packet = ip(ADDRESSES[source], ADDRESSES[target], SCTP, eth_src=mac_of(source), eth_dst=mac_of(target))
+        return comes(world, source, target, with_ports(packet, *ports))
+
+    assert not opens("db-1", "web-1", 80, 3868)
+    assert opens("web-1", "db-1", 5000, 80)
+    assert opens("db-1", "web-1", 80, 3868)
+    assert not opens("db-1", "web-1", 81, 3868)
+
+
 ASKS = rule("allow", "udp/67", (who("role == db"),), (who("role == web"),))
 # Where the server is and where the client; web-2 and web-3 have the role.
 SERVED = {"one bridge": ("db-1", "web-2"), "two bridges": ("db-1", "web-3")}
@@ -245,6 +259,16 @@ def dhcp(client: str, server: str) -> Packet:
 
 def comes(world: World, source: str, target: str, packet: Packet) -> bool:
     return target in {arrival.at for arrival in world.send(source, packet)[0]}
+
+
+@pytest.mark.parametrize("where", SERVED)
+def test_who_asks_by_dhcp_is_judged_as_who_it_is_by_those_it_asks(where):
+    """The built-in rule lets the question leave; it does not make its sender, or its receiver, somebody of no group."""
+    client, server = SERVED[where]
+    allowed, refused = rule("allow", "any"), rule("deny", "any", (who("role == db"),), (who("role == web"),))
+    for rules, heard in (((refused, allowed), False), ((ASKS,), True)):
+        world = World(document(policy("p", *(replace(each, egress=False) for each in rules))))
+        assert comes(world, client, server, dhcp(client, server)) is heard
 
 
 @pytest.mark.parametrize("where", SERVED)

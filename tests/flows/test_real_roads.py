@@ -20,10 +20,11 @@ from policy.model import ICMP, ICMPV6, TCP, UDP, Verdict
 from tests.flows.frames import frame, tag_of, untagged
 from tests.flows.packets import answer, later, opening, unreachable
 from tests.flows.real import Real
-from tests.flows.strategies import connections, documents, labels
+from tests.flows.strategies import connections, dhcp_messages, documents, labels
 from tests.flows.worlds import OUTSIDE, PLACES, World, mac_of
 
 UNGUARDED = {"outside", *(found.id for ports in PLACES.values() for found in ports.values() if found.trusted)}
+whatever = st.one_of(connections(), connections(), dhcp_messages())
 FEW = settings(max_examples=settings().max_examples // 4, suppress_health_check=list(HealthCheck))
 
 
@@ -60,7 +61,7 @@ def check_same(world: World, real: Real, source: str, packet: Packet, vlan: int)
 
 @pytest.mark.timeout(600)
 @FEW
-@given(documents(), labels, st.lists(connections(), min_size=5, max_size=5), documents(), labels)
+@given(documents(), labels, st.lists(whatever, min_size=5, max_size=5), documents(), labels)
 def test_walker_and_switch_agree(real, before, labels_before, chosen, after, labels_after):
     world = World(before, labels_before)
     real.install(world.tables)
@@ -89,7 +90,7 @@ TRACED = re.compile(r"-> output port is (\d+)")
 
 @pytest.mark.timeout(600)
 @FEW
-@given(documents(), labels, st.lists(connections(), min_size=5, max_size=5))
+@given(documents(), labels, st.lists(whatever, min_size=5, max_size=5))
 def test_trace_names_the_vnic_that_the_evaluator_allows(real, policy_document, some_labels, chosen):
     """`ofproto/trace` with conntrack's answers told to it: a new connection, and an invalid packet of it."""
     world = World(policy_document, some_labels)

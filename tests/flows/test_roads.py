@@ -14,9 +14,9 @@ from policy.flows.packet import ACK, Packet
 from policy.flows.rules import rule_name
 from policy.flows.text import flow_text
 from policy.flows.tracker import Tracker
-from policy.model import ICMP, ICMPV6, TCP, UDP, Verdict
+from policy.model import ICMP, ICMPV6, TCP, UDP, Builtins, Verdict
 from tests.flows.packets import answer, end, later, opening, reversed_connection, unreachable
-from tests.flows.strategies import connections, documents, labels
+from tests.flows.strategies import connections, dhcp_messages, documents, labels
 from tests.flows.worlds import PLACES, World, mac_of
 
 # Who sees floods: nobody firewalls them.
@@ -66,11 +66,11 @@ def check_named(world: World, decision: Decision, walks: list) -> None:
     numbers = {rule_name(entry.policy, entry.rule): entry.number for entry in world.compiled.rules}
     seen = {reason(flow.cookie) for walk in walks for flow in walk.trail}
     for side, place in ((decision.egress, 0), (decision.ingress, 1)):
-        if side is None or side.tier == "builtin":
+        if side is None:
             continue
         if side.tier == "default":
             assert Reason(Kind.DEFAULT, place) in seen
-        else:
+        elif side.tier != "builtin":
             assert Reason(Kind.RULE, numbers[full_name(side)]) in seen
         if side.verdict is not Verdict.ALLOW:
             return
@@ -130,6 +130,19 @@ def test_evaluator_and_walker_agree_on_the_life_of_a_connection(before, labels_b
     world.install(after, labels_after)
     for found in established:
         check_still(world, found)
+
+
+@pytest.mark.timeout(600)
+@given(documents(), labels, st.lists(dhcp_messages(), min_size=8, max_size=8), st.booleans())
+def test_evaluator_and_walker_agree_on_dhcp(policy, some_labels, chosen, on):
+    """It leaves by a built-in rule; who it comes to judges it like anything else, by who has sent it."""
+    world = World(replace(policy, builtins=Builtins(dhcp_client=on)), some_labels)
+    for source, target, connection in chosen:
+        world.forget()
+        decision = evaluate(world.document, asked(world, source, target, connection))
+        got, walks = who_got(world, source, target, opening(connection, mac_of(source), mac_of(target)))
+        check_arrival(got, target, decision.verdict is Verdict.ALLOW)
+        check_named(world, decision, walks)
 
 
 @pytest.mark.timeout(600)

@@ -30,7 +30,7 @@ from scapy.layers.l2 import ARP, LLC, SNAP, Dot1Q, Dot3, Ether
 from scapy.packet import Raw
 
 from tests.flows.real import Real
-from tests.flows.worlds import OUTSIDE, PLACES, World, document, policy, rule
+from tests.flows.worlds import OUTSIDE, PLACES, World, document, policy, rule, who
 
 ME, PEER, ALL = "52:54:00:00:00:01", "52:54:00:00:00:02", "ff:ff:ff:ff:ff:ff"
 MY_LINK_LOCAL, MY4, PEER4, MY6, PEER6 = "fe80::5054:ff:fe00:1", "10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8::2"
@@ -38,7 +38,8 @@ OUT = "02:00:00:00:00:ff"
 # Where the outside is, and those that nobody firewalls; and all others of web-1's network.
 BEYOND = {("left", OUTSIDE)} | {("left", n) for n, found in PLACES["left"].items() if found.trusted}
 GUARDED = {("left", 12), ("left", 13), ("right", 11), ("right", 12)}
-EVERYTHING, NOTHING = document(policy("all", rule("allow", "any"))), document()
+OPEN = (rule("allow", "any"),)
+EVERYTHING, NOTHING = document(policy("all", *OPEN)), document()
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +196,14 @@ def test_without_a_policy_nothing_else_passes(real):
     for packet in packets:
         for target in (PEER, ALL, "33:33:00:00:00:01", OUT):
             assert came_out(real, NOTHING, ether(dst=target) / packet) == set(), packet.summary()
+
+
+def test_a_question_to_a_dhcp_server_gets_past_no_rule_of_a_neighbours(real):
+    """It leaves by a built-in rule, but its sender is who it is, and so is the neighbour."""
+    refuses = document(policy("p", rule("deny", "any", (who("role == web"),), (who("role == web"),)), *OPEN))
+    for question in (v4() / UDP(sport=68, dport=67) / b"x", v6() / UDP(sport=546, dport=547) / b"x"):
+        assert came_out(real, EVERYTHING, ether() / question) == {("left", 12)}
+        assert came_out(real, refuses, ether() / question) == set()
 
 
 def test_broadcast_reaches_the_network_and_no_other(real):

@@ -1,9 +1,15 @@
 """The laboratory with the real controller in it: started, given another policy, killed, started again."""
 
+import contextlib
+import resource
+from pathlib import Path
+
 import pytest
 
 from mininet_scenarios.lab import ControllerError, vnics_enforced
+from mininet_scenarios.lab.inside import HttpConnection
 from mininet_scenarios.words import blocked, connect, now_cut, reaches, still_open, stream
+from ryu_apps.doors import MAX_HTTP
 
 POLICY = """
 version: 1
@@ -54,3 +60,25 @@ def test_a_killed_and_restarted_controller_costs_no_packet(shop):
         running.finish()
         assert running.lost == 0
     blocked(web, db, "tcp/22", control="tcp/3306")
+
+
+def test_whoever_holds_connections_to_the_page_shuts_neither_the_page_nor_the_switches_door(lab):
+    """They are bounded, and as many files are opened as the machine grants, not as its default is."""
+    ovs = lab.ovs()
+    controller = lab.controller(POLICY.format(services="tcp/22"), ovs)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+    try:
+        controller.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    controller.told(lambda status: status)
+    with contextlib.ExitStack() as held:
+        for _ in range(MAX_HTTP + 30):
+            connection = HttpConnection(controller.namespace, "127.0.0.1", controller.rest_port, 10.0)
+            held.enter_context(contextlib.closing(connection))
+            connection.connect()
+        ovs.add_bridge("late", controller=controller.target)
+        ovs.vsctl("wait-until", "controller", "late", "is_connected=true")
+        assert len(list(Path(f"/proc/{controller.pid}/fd").iterdir())) < MAX_HTTP + 30
+    assert [bridge["name"] for bridge in controller.wait_enforced()["bridges"]] == ["late"]
