@@ -113,6 +113,23 @@ for ports in ((WEB, P("tap-x")), (WEB, P("tap-x")), (WEB,)):
     assert lines == [line, f"no longer: {line}"]
 
 
+def test_the_log_calls_a_bridge_by_its_name():
+    done = run(
+        """
+from tests.apps.reporting import world
+engine = world().engine
+worker = Worker(engine)
+(bridge,) = engine.topology.bridges
+for dpid in (bridge.dpid, 7):
+    worker._alarm(DriftFound(dpid, 1, 0, 0, "a flow"))
+"""
+    )
+    assert done.returncode == 0, done.stderr
+    known, unknown = (line.split(":", 2)[2] for line in done.stderr.splitlines())
+    assert known.startswith("ALARM bridge br0 of hv1 (0000")
+    assert unknown.startswith("ALARM bridge 0000000000000007: somebody else has changed it: 1 missing")
+
+
 def test_reports_go_beside_the_worker_into_a_file(tmp_path):
     done = run(
         f"""
