@@ -181,7 +181,7 @@ def _explained(lines: Iterable[FlowLine], reasons: Reasons) -> Iterator[tuple[Fl
 
 
 def _print_text_of(pairs: Iterable[tuple[FlowLine, Why | None]]) -> set[bool]:
-    """Each line as it comes, and below it what it is there for. Of the flows, whether they are explained: empty if there was none."""
+    """Each line as it comes, and below it what it is there for. Whether flows are explained: none if there are none."""
     console = out()
     explained: set[bool] = set()
     for line, why in pairs:
