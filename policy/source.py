@@ -248,14 +248,22 @@ def _composer(file: str, text: str, budget: Budget, problems: Problems) -> Itera
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark is not None else Place(file, 1, 1)
-        context = f" ({error.context})" if error.context else ""
-        raise _Refused(place, f"not YAML: {error.problem}{context}") from None
+        raise _Refused(place, f"not YAML: {_trouble(error, text)}") from None
     except ReaderError as error:
         before = text.encode()[: error.position].decode("utf-8", "ignore")
         place = Place(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
         raise _Refused(place, f"not YAML: {error.reason}") from None
     finally:
         loader.dispose()
+
+
+def _trouble(error: MarkedYAMLError, text: str) -> str:
+    """What the parser says, with the line where the thing began that it could not finish."""
+    mark, began = error.problem_mark, error.context_mark
+    if mark is not None and text[mark.index : mark.index + 1] == "\t":
+        return "a tab; YAML is indented with spaces"
+    since = f" that begins at line {began.line + 1}" if began and mark and began.line != mark.line else ""
+    return f"{error.problem} ({error.context}{since})" if error.context else str(error.problem)
 
 
 def read_documents(file: str, data: bytes, budget: Budget, problems: Problems) -> list[Node]:

@@ -378,4 +378,7 @@ def _describe(error: int | None) -> str:
         return "no answer from the server"
     if error == ovs.jsonrpc.EOF:
         return "closed by the server"
+    # Of a name that is not found, python-ovs tells what getaddrinfo says; those numbers are below zero.
+    if error < 0:
+        return f"no address is found for its name (getaddrinfo: {error})"
     return os.strerror(error) if error in errno.errorcode else f"error {error}"

@@ -108,9 +108,13 @@ class PolicyWatch:
             end_of_process(f"the policy at {self.path}")
 
     def _run(self) -> None:
+        logged: object = None
         while True:
             outcome, asked = self._settled_load()
-            _log(outcome)
+            # Whoever asks has the files read once more; the log tells when they say something else.
+            if (gist := _gist(outcome)) != logged:
+                _log(outcome)
+                logged = gist
             self._emit(outcome)
             for done in asked:
                 done.set()
@@ -266,6 +270,10 @@ class PolicyWatch:
             return PolicyRefused((Problem(Place(str(self.path), 1, 1), f"cannot be loaded: {error!r}"),))
         LOG.debug("policy %s read in %.0f ms", document.revision, 1000 * (time.monotonic() - began))
         return PolicyLoaded(document)
+
+
+def _gist(outcome: Loaded) -> object:
+    return outcome.document.revision if isinstance(outcome, PolicyLoaded) else outcome.problems
 
 
 def _log(outcome: Loaded) -> None:

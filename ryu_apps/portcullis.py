@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,7 @@ class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (Ryu's)
         super().__init__(*args, **kwargs)
         settings = cfg.CONF.portcullis
+        _make_log_readable()
         if (problem := problem_of(cfg.CONF)) is not None:
             sys.exit(f"portcullis: {problem}")
         remotes = tuple(dict.fromkeys(settings.ovsdb))
@@ -144,6 +147,20 @@ class Portcullis(app_manager.RyuApp):  # type: ignore[misc]  # Ryu is untyped
     def on_demotion(self, event: Any) -> None:  # noqa: ANN401
         """Another controller has become master."""
         self.worker.switches.heard_demotion(event.msg)
+
+
+def _make_log_readable() -> None:
+    """Times as the log of decisions has them, and levels, where no journal adds its own; no line for each request."""
+    if not cfg.CONF.verbose:
+        # Two lines for each scrape of metrics would bury what has happened.
+        logging.getLogger("ryu.lib.hub").setLevel(logging.WARNING)
+    stamped = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    stamped.converter = time.gmtime
+    for handler in logging.getLogger().handlers:
+        journal = type(handler) is logging.StreamHandler and "JOURNAL_STREAM" in os.environ
+        # Whoever has given ryu-manager a --log-config-file has said how lines should look.
+        if handler.formatter is None and not journal:
+            handler.setFormatter(stamped)
 
 
 def _learning(settings: Any) -> LearnSettings:  # noqa: ANN401 (oslo.config's)

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from ryu.lib import hub
 
 from policy import collector
-from policy.commands.output import clean
+from policy.commands.output import clean, counted
 from policy.flows.learning import is_about_claims
 from policy.flows.slots import SLOTS, on_wire
 from policy.flows.tables import TABLES
@@ -227,25 +227,30 @@ class Worker:
 
     def _alarm(self, effect: DriftFound) -> None:
         LOG.error(
-            "ALARM bridge %016x: somebody else has changed it: %d missing, %d altered, %d added; %s; repairing",
-            *(effect.dpid, effect.missing, effect.altered, effect.added, effect.sample),
+            "ALARM bridge %s: somebody else has changed it: %d missing, %d altered, %d added; %s; repairing",
+            *(self._called(effect.dpid), effect.missing, effect.altered, effect.added, effect.sample),
         )
 
     def _send(self, effect: SendBundle) -> None:
-        LOG.info(
-            "bridge %016x: bundle %d: +%d -%d flows", effect.dpid, effect.serial, len(effect.add), len(effect.remove)
-        )
+        bridge = self._called(effect.dpid)
+        LOG.info("bridge %s: bundle %d: +%d -%d flows", bridge, effect.serial, len(effect.add), len(effect.remove))
         if effect.outdated:
-            LOG.info("bridge %016x: from now on the tables are in slot %d", effect.dpid, effect.slot)
+            LOG.info("bridge %s: from now on the tables are in slot %d", bridge, effect.slot)
         for slot in effect.retire:
-            LOG.info("bridge %016x: emptying slot %d: no packet is on its way there any more", effect.dpid, slot)
+            LOG.info("bridge %s: emptying slot %d: no packet is on its way there any more", bridge, slot)
         if effect.foreign:
-            LOG.warning("bridge %016x: removing %d flows that are not ours", effect.dpid, len(effect.foreign))
+            removed = counted(len(effect.foreign), "flow that is not ours", "flows that are not ours")
+            LOG.warning("bridge %s: removing %s", bridge, removed)
         self.switches.send(effect)
 
     def _disconnect(self, effect: Disconnect) -> None:
-        LOG.error("bridge %016x: %s; disconnecting", effect.dpid, effect.why)
+        LOG.error("bridge %s: %s; disconnecting", self._called(effect.dpid), effect.why)
         self.switches.disconnect(effect.dpid, effect.session)
+
+    def _called(self, dpid: int) -> str:
+        """A bridge by its name and host, as people know it, and its datapath id, as other lines of the log have it."""
+        bridge = self.engine.bridge(dpid)
+        return f"{dpid:016x}" if bridge is None else clean(f"{bridge.name} of {bridge.host} ({dpid:016x})")
 
     def _later(self, effect: Later) -> None:
         hub.spawn_after(effect.seconds, self.put, effect.fact)

@@ -168,8 +168,10 @@ def _explain_flows(policy: Path, url: Controller, flow: str, as_json: bool) -> N
             raise click.BadParameter("this is no flow: neither a cookie nor actions in it", param_hint="'--flow'")
         lines = [line]
     pairs = _explained(lines, _reasons(load_policy(policy), url))
-    fine = _print_json_of(pairs, many=flow == "-") if as_json else _print_text_of(pairs)
-    if not fine:
+    explained = _print_json_of(pairs, many=flow == "-") if as_json else _print_text_of(pairs)
+    if not explained:
+        raise NoAnswer("no flow came on standard input: has what should have printed them failed?")
+    if not all(explained):
         stop(NO)
 
 
@@ -178,24 +180,24 @@ def _explained(lines: Iterable[FlowLine], reasons: Reasons) -> Iterator[tuple[Fl
         yield line, reasons.why(line.cookie) if line.cookie is not None else None
 
 
-def _print_text_of(pairs: Iterable[tuple[FlowLine, Why | None]]) -> bool:
-    """Each line as it comes, and below it what it is there for. True if all flows were explained."""
+def _print_text_of(pairs: Iterable[tuple[FlowLine, Why | None]]) -> set[bool]:
+    """Each line as it comes, and below it what it is there for. Whether flows are explained: none if there are none."""
     console = out()
-    fine = True
+    explained: set[bool] = set()
     for line, why in pairs:
         say(console, line.text)
         if why is not None:
-            fine &= why.explained
+            explained.add(why.explained)
             say(console, Text("    # ", style="dim"), _told(why))
-    return fine
+    return explained
 
 
-def _print_json_of(pairs: Iterable[tuple[FlowLine, Why | None]], *, many: bool) -> bool:
-    """A list, or the one object; lines that are no flows are left out. True if all flows were explained."""
+def _print_json_of(pairs: Iterable[tuple[FlowLine, Why | None]], *, many: bool) -> set[bool]:
+    """A list, or the one object; lines that are no flows are left out. Whether flows are explained, as above."""
     found = [(line, why) for line, why in pairs if why is not None]
     values = [{**why.json(), "table": line.table, "flow": line.text.strip()} for line, why in found]
     print_json(values if many else values[0])
-    return all(why.explained for _, why in found)
+    return {why.explained for _, why in found}
 
 
 def _told(why: Why) -> Text:

@@ -256,7 +256,9 @@ def _ryu_manager() -> Path:
 def _become(command: list[str]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
+    # Ryu brings eventlet, whose advice to programmers is nothing that an operator could follow.
+    environment = {"PYTHONWARNINGS": "ignore:::ryu.lib.hub", **os.environ}
     try:
-        os.execv(command[0], command)
+        os.execve(command[0], command, environment)
     except OSError as error:
         raise NoAnswer(f"cannot run {command[0]}: {error.strerror}") from None

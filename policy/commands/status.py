@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable
 
 import click
@@ -96,6 +97,8 @@ def _show(page: Json, enforced: bool) -> None:
         f"policy {text(policy, 'path')}: {text(policy, 'state')}, revision {text(policy, 'revision')}, "
         f"{counted(_number(policy, 'rules'), 'rule', 'rules')}, {counted(_number(policy, 'vms'), 'VM', 'VMs')}",
     )
+    if short := _in_short(page):
+        say(console, short)
     for error in rows(policy, "errors"):
         where = f"  {text(error, 'file')}:{text(error, 'line')}:{text(error, 'column')}: "
         say(console, Text(where, style="bold"), text(error, "message"))
@@ -107,6 +110,13 @@ def _show(page: Json, enforced: bool) -> None:
         if table.row_count:
             console.print()
             console.print(table)
+
+
+def _in_short(page: Json) -> str:
+    """How many vNICs are in which state: of a thousand, nobody looks for the one that is shut."""
+    states = Counter(text(row, "state") for row in rows(page, "vnics") if row.get("vnic") is not None)
+    told = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+    return f"{counted(states.total(), 'vNIC', 'vNICs')}: {told}" if told else ""
 
 
 def _alarms(page: Json) -> Iterable[str]:
@@ -165,7 +175,8 @@ def _tables(page: Json) -> Iterable[Table]:
                 ", ".join(addresses(row)),
                 text(row, "reason", ""),
             )
-            for row in rows(page, "vnics")
+            # What is not as it should be comes first.
+            for row in sorted(rows(page, "vnics"), key=lambda row: row.get("state") == "enforced")
         ),
     )
     yield _table(

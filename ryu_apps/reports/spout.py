@@ -66,13 +66,16 @@ class Spout:
 
     def _run(self, on_defect: Callable[[str], None]) -> None:
         try:
+            # Before there is a line: who has named a place that cannot be written is told now, not with the first line.
+            self._more.set()
             while True:
                 self._more.wait()
                 self._more.clear()
-                while self._waiting:
-                    self.pour(tpool.execute)
+                self.pour(tpool.execute)
+                while self._waiting or self.error is not None:
                     if self.error is not None:
                         hub.sleep(PAUSE)
+                    self.pour(tpool.execute)
         except Exception:
             on_defect(f"the log {self.name}")
 

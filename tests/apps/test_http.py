@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -168,6 +169,20 @@ def test_only_this_machine_can_reach_it_unless_told_otherwise(tmp_path):
         # All of 127/8 is this machine; a server that listens everywhere would answer.
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.2", port), 5)
+
+
+@pytest.mark.parametrize("journal", [False, True])
+def test_the_log_has_times_and_levels_and_no_line_for_each_request(tmp_path, monkeypatch, journal):
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    if journal:
+        monkeypatch.setenv("JOURNAL_STREAM", "8:1234")
+    with controller(tmp_path) as port:
+        status(port)
+    log = (tmp_path / "log").read_text()
+    line = r"OVSDB unix:\S+: lost: No such file or directory\n"
+    stamp = "" if journal else r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z WARNING "
+    assert re.search(f"^{stamp}{line}", log, re.MULTILINE), log
+    assert "GET" not in log and "accepted" not in log
 
 
 def test_many_who_wait_hold_nobody_up(tmp_path):

@@ -99,3 +99,12 @@ assert facts[0].reason.startswith("the client failed: ")
     )
     assert "OVSDB client of unix:nowhere failed: " in done.stderr
     assert ("Traceback" in done.stderr) is traced
+
+
+@pytest.mark.parametrize(
+    "error,said",
+    [(None, "no answer from the server"), (-1, "closed by the server"), (111, "Connection refused"),
+     (-3, "no address is found for its name (getaddrinfo: -3)"), (9999, "error 9999")],
+)  # fmt: skip
+def test_why_a_server_is_lost_is_said_in_words(tmp_path, error, said):
+    assert run(f"print(ovsdb._describe({error}))", tmp_path).stdout == f"{said}\n"

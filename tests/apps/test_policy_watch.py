@@ -401,6 +401,19 @@ def test_who_never_stops_changing_is_named_in_the_log_and_not_read_all_the_time(
     assert reads <= 4
 
 
+def test_the_log_tells_an_outcome_once_however_often_somebody_asks(watch, policy):
+    (policy / "b.yaml").write_text("version: 2\n")
+    watcher = watch(policy)
+    for _ in range(3):
+        watcher.ask("check", "checked")
+    assert watcher.log().count("policy refused: ") == 1
+    (policy / "b.yaml").write_text("version: 1\n")
+    watcher.ends_with("one")
+    (policy / "b.yaml").write_text("version: 2\n")
+    watcher.next("refused")
+    assert watcher.log().count("policy refused: ") == 2
+
+
 # --- how long a change is waited after
 
 # Much longer than everything else takes here.

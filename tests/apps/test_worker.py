@@ -113,6 +113,23 @@ for ports in ((WEB, P("tap-x")), (WEB, P("tap-x")), (WEB,)):
     assert lines == [line, f"no longer: {line}"]
 
 
+def test_the_log_calls_a_bridge_by_its_name():
+    done = run(
+        """
+from tests.apps.reporting import world
+engine = world().engine
+worker = Worker(engine)
+(bridge,) = engine.topology.bridges
+for dpid in (bridge.dpid, 7):
+    worker._alarm(DriftFound(dpid, 1, 0, 0, "a flow"))
+"""
+    )
+    assert done.returncode == 0, done.stderr
+    known, unknown = (line.split(":", 2)[2] for line in done.stderr.splitlines())
+    assert known.startswith("ALARM bridge br0 of hv1 (0000")
+    assert unknown.startswith("ALARM bridge 0000000000000007: somebody else has changed it: 1 missing")
+
+
 def test_reports_go_beside_the_worker_into_a_file(tmp_path):
     done = run(
         f"""
@@ -141,6 +158,30 @@ hub.sleep(20)
     )
     assert done.returncode == 70, done.stderr
     assert "defect while handling [Punted(" in done.stderr
+
+
+def test_a_log_that_cannot_be_written_is_told_before_there_is_a_line(tmp_path):
+    log = tmp_path / "folder" / "log"
+    done = run(
+        f"""
+from pathlib import Path
+from ryu_apps.reports import spout
+from ryu_apps.reports.reporter import Reporter
+spout.PAUSE = 0.05
+worker = Worker(worker.engine, Reporter(worker.engine, sinks=["file:{log}"]))
+worker.start()
+def until(bad):
+    with hub.Timeout(20):
+        while (worker.reporter.page()["sinks"][0]["error"] is not None) is not bad:
+            hub.sleep(0.01)
+until(bad=True)
+Path("{log.parent}").mkdir()
+until(bad=False)
+"""
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"the log file:{log} cannot be written: {log}: No such file or directory" in done.stderr
+    assert "is written again; 0 lines of it are lost" in done.stderr
 
 
 def test_copies_about_addresses_reach_the_engine_with_the_time_before_them_and_write_what_was_learned():

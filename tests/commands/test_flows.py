@@ -178,9 +178,13 @@ def test_one_flow_that_is_not_ours_is_a_no(shop, option):
     assert "not ours" in result.stdout
 
 
-def test_an_empty_dump(shop):
-    result = portcullis("explain", "shop.yaml", "--flow", "-", "--json", stdin="")
-    assert (result.exit_code, json.loads(result.stdout)) == (0, [])
+@pytest.mark.parametrize("stdin", ["", "ovs-ofctl: br0 is not a bridge or a socket\n"])
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_a_dump_without_any_flow_proves_nothing(shop, stdin, option):
+    result = portcullis("explain", "shop.yaml", "--flow", "-", *option, stdin=stdin)
+    assert result.exit_code == 2
+    assert result.stdout == ("[]\n" if option else stdin)
+    assert "no flow came on standard input" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -119,11 +119,24 @@ def test_ways_to_learn_that_are_none(shop, words):
 
 def test_the_process_becomes_ryu_manager(shop, monkeypatch):
     became = []
-    monkeypatch.setattr(os, "execv", lambda path, words: became.append((path, words)))
+    monkeypatch.setattr(os, "execve", lambda *what: became.append(what))
+    monkeypatch.setenv("HOME", "/nowhere")
     portcullis("run", ".")
-    ((path, words),) = became
+    ((path, words, environment),) = became
     assert words[0] == path
     assert words == command(".")
+    assert environment["HOME"] == "/nowhere"
+
+
+@pytest.mark.parametrize("own", [None, "error"])
+def test_what_eventlet_advises_programmers_is_told_only_to_who_asks_for_warnings(shop, monkeypatch, own):
+    became = []
+    monkeypatch.setattr(os, "execve", lambda *what: became.append(what))
+    monkeypatch.delenv("PYTHONWARNINGS", raising=False)
+    if own is not None:
+        monkeypatch.setenv("PYTHONWARNINGS", own)
+    portcullis("run", ".")
+    assert became[0][2]["PYTHONWARNINGS"] == (own or "ignore:::ryu.lib.hub")
 
 
 def test_no_ryu_manager(shop, monkeypatch):
@@ -171,7 +184,7 @@ def taken():
 @pytest.mark.parametrize("openflow", [True, False])
 def test_a_port_that_is_taken(shop, monkeypatch, taken, openflow):
     became = []
-    monkeypatch.setattr("os.execv", lambda *words: became.append(words))
+    monkeypatch.setattr("os.execve", lambda *words: became.append(words))
     ports = (taken, free_port()) if openflow else (free_port(), taken)
     result = portcullis("run", ".", "--listen", f"127.0.0.1:{ports[0]}", "--status-port", ports[1])
     assert (result.exit_code, became) == (2, [])
@@ -180,7 +193,7 @@ def test_a_port_that_is_taken(shop, monkeypatch, taken, openflow):
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "[2001:db8::1]"])
 def test_an_address_that_is_elsewhere(shop, monkeypatch, address):
-    monkeypatch.setattr("os.execv", lambda *words: pytest.fail("it starts, and is deaf"))
+    monkeypatch.setattr("os.execve", lambda *words: pytest.fail("it starts, and is deaf"))
     result = portcullis("run", ".", "--listen", f"{address}:6653", "--status-port", free_port())
     assert result.exit_code == 2
     assert re.fullmatch(rf"portcullis: cannot listen at {re.escape(address)}:6653: [A-Z][a-z ]+\n", result.stderr)

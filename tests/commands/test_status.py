@@ -76,6 +76,18 @@ def test_not_enforced(shop, controller):
     assert "gone away" in result.stdout
 
 
+def test_vnics_are_counted_and_what_is_shut_comes_first(shop, controller):
+    page = status_page()
+    page["vnics"].append({**page["vnics"][0], "vnic": "app-1/app-1", "state": "isolated", "reason": "two of them"})
+    controller.pages["/portcullis/status"] = page
+    lines = portcullis("status").stdout.splitlines()
+    assert lines[2] == "3 vNICs: 2 enforced, 1 isolated"
+    start = lines.index(next(line for line in lines if line.startswith("vNICs and isolated ports"))) + 2
+    assert [line.split()[:2] for line in lines[start : start + 4]] == [
+        ["-", "isolated"], ["app-1/app-1", "isolated"], ["web-1/web-1", "enforced"], ["db-1/db-1", "enforced"],
+    ]  # fmt: skip
+
+
 def test_after_an_upgrade(shop, controller):
     page = status_page()
     assert "old version" not in portcullis("status").stdout
