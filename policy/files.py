@@ -28,8 +28,7 @@ class _Walk:
         self.total = 0
 
     def failed(self, name: str, message: str) -> None:
-        self.problems.incomplete = True
-        self.problems.add(Place(name, 1, 1), message)
+        self.problems.unreadable(Place(name, 1, 1), message)
 
     def folder(self, path: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> None:
         """Reads one folder; ``above`` identifies the folders on the way to it."""

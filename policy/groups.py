@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from policy import fields
 from policy.model import Group, Groups
@@ -86,7 +87,7 @@ class GroupTable:
         for name in order:
             self.groups[name] = self._group(drafts[name], definitions[name][0])
 
-    @property
+    @cached_property
     def offered(self) -> dict[str, Group]:
         return {provided(name): group for name, group in self.groups.items() if group.shared}
 

@@ -1,34 +1,30 @@
 """Loads a policy: files to one `Document`, or to all that is wrong with them.
 
 Each file is read to a tree (`policy.source`), the trees' sections are put together, a namespace for each tenant
-(`sections`), and each kind of section is made into values by a file of its own: `networks`, `vms`, `services`,
-`groups`, `rules`, `limit_reader`, `assertion_reader`. Nothing of a bad policy comes out of here.
+(`sections`, `namespaces`), and each kind of section is made into values by a file of its own: `networks`, `vms`,
+`services`, `groups`, `rules`, `limit_reader`, `assertion_reader`. Nothing of a bad policy comes out of here.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from operator import is_
+from functools import partial
 from pathlib import Path
 
 from policy import collector
 from policy.analysis.assertions import check_assertions
-from policy.assertion_reader import AssertionReader
 from policy.errors import PolicyNotFound, Problem
 from policy.files import read_files
-from policy.groups import GroupLimits, GroupTable
-from policy.limit_reader import limit_entries
-from policy.model import Assertion, Builtins, Document, Group, LimitEntry, Policy, Term
+from policy.kept import Kept
+from policy.model import Builtins, Document, Policy
+from policy.namespaces import NamespaceBook, nodes_of
 from policy.networks import Networks
-from policy.nodes import Mapping as MappingNode
 from policy.problems import Enough, Problems
-from policy.rules import PolicyReader
-from policy.sections import BUILTINS, VERSION, Namespace, Sections
-from policy.services import ServiceLimits, Services
-from policy.source import Budget, read
-from policy.speaker import Speaker
+from policy.sections import BUILTINS, VERSION, Part, Sections, part_of
+from policy.source import NO_ENTRIES, Budget, Entries, read_again
 from policy.vms import VmBook
 from topology.inventory import Inventory, Place
 
@@ -55,26 +51,14 @@ def revision_of(files: Mapping[str, bytes]) -> str:
     return digest.hexdigest()[:12]
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A file that was read without a mistake, by a digest of its contents, and what it took of the `Budget`."""
-
-    digest: bytes
-    root: MappingNode
-    nodes: int
-    characters: int
-
-
 class Loader:
-    """Loads one policy again and again: a file that is as it was is not parsed again, nor are its VMs read again.
+    """Loads one policy again and again: what a file's edit does not change is not worked out again.
 
     What comes out is the same as of a new one, and what has not changed is the same object where that is cheap to say.
     """
 
     def __init__(self) -> None:
-        self._files: dict[str, _File] = {}
-        self._vms = VmBook()
-        self._inventory = Inventory()
+        self._memory: _Memory | None = None
 
     def load(self, path: Path | str) -> Document:
         """As the function of that name."""
@@ -91,105 +75,102 @@ class Loader:
         try:
             with collector.paused():
                 document = self._document(files, problems)
-            problems.check()
-            # Only of a policy without a mistake can anybody say what it lets through.
-            for problem in check_assertions(document):
-                problems.add(problem.place, problem.message)
         except Enough:
             raise problems.error() from None
-        problems.check()
+        # Only of a policy without a mistake can anybody say what it lets through.
+        failed = Problems()
+        with suppress(Enough):
+            for problem in check_assertions(document):
+                failed.add(problem.place, problem.message)
+        failed.check()
         return document
 
     def _document(self, files: Mapping[str, bytes], problems: Problems) -> Document:
-        sections = Sections(problems)
-        for root in self._roots(files, problems):
-            sections.add_file(root)
+        """Raises `PolicyError`, or `Enough` with all mistakes in ``problems``.
+
+        A memory knows nothing of mistakes, so that it has nothing to tell again. At the first one, or when it has come
+        to a bound, everything is read from the beginning: that says what is wrong, or it is the next memory.
+        """
+        if self._memory is not None and not problems:
+            with suppress(Enough):
+                return self._memory.document(files)
+        memory = _Memory(problems)
+        document = memory.document(files)
+        problems.check()
+        self._memory = memory.of_good_policies()
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file as it was read: a digest of its contents, what it says, and the entries of its sections."""
+
+    digest: bytes
+    part: Part | None
+    entries: Entries
+
+
+class _Memory:
+    """What a policy was read to, piece by piece, and the pieces that an edit does not concern are not read again.
+
+    All bounds count what has been read since the memory began, whether or not it is still there: never less than there
+    is.
+    """
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._budget = Budget()
+        self._files: dict[str, _File] = {}
+        self._vms = VmBook()
+        self._namespaces = NamespaceBook(problems)
+        self._networks: Kept[Networks] = Kept()
+        self._inventory = Inventory()
+
+    def of_good_policies(self) -> _Memory:
+        """The same, after a load without a mistake: from now on a mistake raises `Enough` and is not noted."""
+        self._problems.one_is_enough = True
+        return self
+
+    def document(self, files: Mapping[str, bytes]) -> Document:
+        """What the files say; of no use if a mistake was noted. Raises `Enough`."""
+        problems = self._problems
+        sections = Sections(self._parts(files), problems)
         if sections.version is None and not problems.incomplete:
             problems.add(Place(min(files), 1, 1), f"no file says 'version: {VERSION}'")
-
-        networks = Networks(sections.networks, problems)
-        machines = self._vms.vms(sections.vms, networks, problems)
-        reader = _NamespaceReader(networks.scopes, problems)
-        reader.read(sections.provider, sections.vms.keys())
-        for tenant in sorted(sections.tenants):
-            reader.read(sections.tenants[tenant], [vm.name for vm in machines if vm.tenant == tenant])
-        inventory = Inventory(tuple(machines), tuple(networks.networks.values()))
-        if not _all_same(inventory, self._inventory):
+        networks = self._networks.of(tuple(nodes_of(sections.networks)), partial(Networks, sections.networks, problems))
+        machines = self._vms.machines(sections.vms, sections.vms_by_file, networks, problems)
+        said = self._namespaces.read(sections, machines.names, networks.scopes)
+        inventory = Inventory(machines.vms, tuple(networks.networks.values()))
+        if inventory.vms is not self._inventory.vms or inventory.networks != self._inventory.networks:
             self._inventory = inventory
         return Document(
             inventory=self._inventory,
-            groups=reader.groups,
-            services=reader.services,
-            policies=tuple(sorted(reader.policies, key=_walking_order)),
+            groups=said.groups,
+            services=said.services,
+            policies=tuple(sorted(said.policies, key=_walking_order)),
             builtins=Builtins(**{BUILTINS[name]: on for name, (_, on) in sections.builtins.items()}),
             revision=revision_of(files),
-            assertions=tuple(reader.assertions),
-            limits=tuple(reader.limits),
+            assertions=tuple(said.assertions),
+            limits=tuple(said.limits),
         )
 
-    def _roots(self, files: Mapping[str, bytes], problems: Problems) -> Iterator[MappingNode]:
-        """What each file holds, of those that can be read."""
-        known, self._files = self._files, {}
-        budget = Budget()
+    def _parts(self, files: Mapping[str, bytes]) -> Iterator[Part]:
+        """What each file says, of those that can be read."""
+        read: dict[str, _File] = {}
         for name in sorted(files):
-            digest = hashlib.sha256(files[name]).digest()
-            file = known.get(name)
-            if file is not None and file.digest == digest and budget.affords(file.nodes, file.characters):
-                budget.spend(file.nodes, file.characters)
-            else:
-                file = _read_file(name, files[name], digest, budget, problems)
-            if file is not None:
-                yield file.root
-                if file.digest:
-                    self._files[name] = file
+            read[name] = file = self._read(name, files[name])
+            if file.part is not None:
+                yield file.part
+        self._files = read
 
-
-def _all_same(one: Inventory, other: Inventory) -> bool:
-    """True if two inventories have the same objects for VMs: then they may be one object too."""
-    return one.networks == other.networks and len(one.vms) == len(other.vms) and all(map(is_, one.vms, other.vms))
-
-
-def _read_file(name: str, data: bytes, digest: bytes, budget: Budget, problems: Problems) -> _File | None:
-    before, nodes, characters = len(problems), budget.nodes, budget.characters
-    root = read(name, data, budget, problems)
-    if root is None:
-        return None
-    # Of a file with a mistake there is no digest: it is read again, so that it is told again.
-    told = len(problems) > before
-    return _File(b"" if told else digest, root, nodes - budget.nodes, characters - budget.characters)
-
-
-class _NamespaceReader:
-    """Reads the provider's namespace, and after it the tenants', which may name what the provider shares."""
-
-    def __init__(self, scopes: Iterable[str], problems: Problems) -> None:
-        self._scopes = tuple(scopes)
-        self._problems = problems
-        self._group_limits, self._service_limits = GroupLimits(), ServiceLimits()
-        self._shared_groups: Mapping[str, Group] = {}
-        self._shared_services: Mapping[str, tuple[Term, ...]] = {}
-        self.groups: dict[str, Group] = {}
-        self.services: dict[str, tuple[Term, ...]] = {}
-        self.policies: list[Policy] = []
-        self.assertions: list[Assertion] = []
-        self.limits: list[LimitEntry] = []
-
-    def read(self, namespace: Namespace, machines: Iterable[str]) -> None:
-        """Reads one namespace, whose owner may name these VMs."""
-        tenant, problems = namespace.tenant, self._problems
-        speaker = Speaker(tenant, frozenset(machines), self._scopes)
-        services = Services(namespace.services, speaker, self._shared_services, self._service_limits, problems)
-        groups = GroupTable(namespace.groups, speaker, self._shared_groups, self._group_limits, problems)
-        if tenant is None:
-            self._shared_services, self._shared_groups = services.offered, groups.offered
-        prefix = "" if tenant is None else f"{tenant}/"
-        self.services.update({prefix + name: terms for name, terms in services.terms.items()})
-        self.groups.update({prefix + name: group for name, group in groups.groups.items()})
-        policies = PolicyReader(tenant, groups, services, problems)
-        self.limits += limit_entries(namespace.limits, groups, problems)
-        self.policies += filter(None, map(policies.policy, namespace.policies))
-        assertions = AssertionReader(tenant, groups, services, problems)
-        self.assertions += filter(None, map(assertions.assertion, namespace.assertions))
+    def _read(self, name: str, data: bytes) -> _File:
+        digest = hashlib.sha256(data).digest()
+        before = self._files.get(name)
+        if before is not None and before.digest == digest:
+            return before
+        earlier = NO_ENTRIES if before is None else before.entries
+        root, entries = read_again(name, data, self._budget, self._problems, earlier)
+        return _File(digest, None if root is None else part_of(root, self._problems), entries)
 
 
 def _walking_order(policy: Policy) -> tuple[int, int, str, str]:

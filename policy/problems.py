@@ -46,11 +46,15 @@ class Enough(Exception):
 
 
 class Problems:
-    """The mistakes found so far. Raises `Enough` when there are `MAX_PROBLEMS` of them."""
+    """The mistakes found so far. Raises `Enough` when there are `MAX_PROBLEMS` of them.
+
+    ``one_is_enough``: raises it at the first one, and notes none.
+    """
 
     def __init__(self) -> None:
         self._problems: dict[Problem, None] = {}  # in order, each once: an alias shows one mistake many times
         self._comparisons = 0
+        self.one_is_enough = False
         self.twins = Twins()
         self.incomplete = False
 
@@ -59,13 +63,22 @@ class Problems:
 
     def add(self, where: Node | Place, message: str) -> None:
         """Notes one mistake."""
+        if self.one_is_enough:
+            raise Enough
         place = where if isinstance(where, Place) else where.place
         self._problems[Problem(place, message)] = None
         if len(self._problems) == MAX_PROBLEMS:
             self.stop(place, f"{MAX_PROBLEMS:,} problems so far: the rest is left out")
 
+    def unreadable(self, where: Node | Place, message: str) -> None:
+        """Notes a mistake for which a file, or whose it is, cannot be known: what is not defined may be in there."""
+        self.add(where, message)
+        self.incomplete = True
+
     def stop(self, where: Node | Place, message: str) -> NoReturn:
         """Notes a problem after which nothing more can be told: a bound is passed."""
+        if self.one_is_enough:
+            raise Enough
         self._problems[Problem(where if isinstance(where, Place) else where.place, message)] = None
         raise Enough
 
@@ -79,6 +92,8 @@ class Problems:
 
     def nearest(self, name: str, *known: Collection[str]) -> str:
         """As `similar`, but nothing once looking has cost enough."""
+        if self.one_is_enough:
+            raise Enough
         self._comparisons += sum(len(names) for names in known)
         if self._comparisons > MAX_COMPARISONS or len(name) > _LONGEST_NAME:
             return ""

@@ -6,7 +6,7 @@ VMs, limits, built-in rules, the version) only the provider's files may say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -46,6 +46,17 @@ _SWITCH = {"on": True, "true": True, "off": False, "false": False}
 Definitions = dict[str, tuple[Scalar, Node]]
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one file says, by section. ``tenant``: whose it is; None is the provider."""
+
+    tenant: str | None
+    version: Scalar | None
+    named: Mapping[str, Definitions]
+    lists: Mapping[str, list[Node]]
+    builtins: Mapping[str, tuple[Scalar, bool]]
+
+
 @dataclass(slots=True)
 class Namespace:
     """What the files of the provider (``tenant`` None) or of one tenant say for themselves."""
@@ -59,39 +70,25 @@ class Namespace:
 
 
 class Sections:
-    """Everything that the files say, by section. ``tenants`` are by name."""
+    """Everything that the files say, by section. ``tenants`` are by name; ``vms_by_file`` are those of each file."""
 
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, parts: Iterable[Part], problems: Problems) -> None:
         self._problems = problems
         self.version: Scalar | None = None
         self.networks: Definitions = {}
         self.vms: Definitions = {}
+        self.vms_by_file: list[Definitions] = []
         self.builtins: dict[str, tuple[Scalar, bool]] = {}
         self.provider = Namespace(None)
         self.tenants: dict[str, Namespace] = {}
+        for part in parts:
+            self._take(part)
 
-    def add_file(self, root: MappingNode) -> None:
-        """Takes the sections of one file."""
-        of_tenant = any(key.text == "tenant" for key, _ in root.entries)
-        if of_tenant:
-            found = fields.fields(root, "a tenant's file", TENANTS_KEYS, self._problems, _PROVIDERS_KEYS) or {}
-        else:
-            found = fields.fields(root, "a policy file", _KEYS, self._problems) or {}
-        if "version" in found:
-            self._version(found["version"][1])
-        namespace = self._tenant(found["tenant"][1]) if "tenant" in found else self.provider
-        if namespace is not None:
-            self._take(namespace, {section: node for section, (_, node) in found.items()})
-
-    def _tenant(self, node: Node) -> Namespace | None:
-        """The namespace of a tenant's file; None if nobody can tell whose it is."""
-        name = fields.name(node, "a tenant's name", self._problems)
-        if name is None:
-            self._problems.incomplete = True
-            return None
-        return self.tenants.setdefault(name, Namespace(name))
-
-    def _take(self, namespace: Namespace, found: Mapping[str, Node]) -> None:
+    def _take(self, part: Part) -> None:
+        namespace = self.provider
+        if part.tenant is not None:
+            namespace = self.tenants.setdefault(part.tenant, Namespace(part.tenant))
+        self.version = self.version or part.version
         named = {
             "networks": self.networks,
             "vms": self.vms,
@@ -99,49 +96,83 @@ class Sections:
             "services": namespace.services,
             "limits": namespace.limits,
         }
-        lists = {"policies": namespace.policies, "assertions": namespace.assertions}
-        for section, node in found.items():
-            if section in named:
-                self._definitions(named[section], section, node)
-            elif section in lists:
-                lists[section].extend(fields.items(node, f"'{section}'", self._problems))
-            elif section == "builtins":
-                self._builtins(node)
-
-    def _version(self, node: Node) -> None:
-        if isinstance(node, Scalar):
-            self.version = self.version or node
-        if not isinstance(node, Scalar) or node.kind is not Kind.INTEGER or node.text != str(VERSION):
-            self._problems.add(
-                node, f"this release reads policies of version {VERSION}, not of {fields.described(node)}"
-            )
-
-    def _definitions(self, defined: Definitions, section: str, node: Node) -> None:
-        """Takes the entries of a section whose keys are names."""
-        for key, value in fields.entries(node, f"'{section}'", self._problems):
-            name = fields.name(key, _NAMED[section], self._problems)
-            if name is None:
-                continue
-            if name in defined:
-                self._problems.add(key, f"{quoted(name)} is already at {defined[name][0].place}")
-            elif section == "vms" and _is_address(name):
-                self._problems.add(key, f"a VM cannot be called {name!r}, like an address")
-            else:
-                defined[name] = (key, value)
-
-    def _builtins(self, node: Node) -> None:
-        found = fields.fields(node, "'builtins'", (*BUILTINS, *_FIXED_BUILTINS), self._problems)
-        for name, (key, value) in (found or {}).items():
-            if name in _FIXED_BUILTINS:
-                self._problems.add(key, f"the built-in rule {name!r} cannot be turned off; only {', '.join(BUILTINS)}")
-                continue
-            if not isinstance(value, Scalar) or value.text.lower() not in _SWITCH:
-                self._problems.add(value, f"{name!r} must be on or off, not {fields.described(value)}")
-                continue
+        for section, definitions in part.named.items():
+            self._join(named[section], definitions)
+        if "vms" in part.named:
+            self.vms_by_file.append(part.named["vms"])
+        namespace.policies += part.lists.get("policies", ())
+        namespace.assertions += part.lists.get("assertions", ())
+        for name, (key, _) in part.builtins.items():
             if name in self.builtins:
                 self._problems.add(key, f"{name!r} is already at {self.builtins[name][0].place}")
-                continue
-            self.builtins[name] = (key, _SWITCH[value.text.lower()])
+        self.builtins = {**part.builtins, **self.builtins}
+
+    def _join(self, defined: Definitions, more: Definitions) -> None:
+        """Takes the definitions of another file; the first of a name counts."""
+        twice = defined.keys() & more.keys()
+        for name in twice:
+            key = more[name][0]
+            self._problems.add(key, f"{quoted(name)} is already at {defined[name][0].place}")
+        defined.update({name: each for name, each in more.items() if name not in twice} if twice else more)
+
+
+def part_of(root: MappingNode, problems: Problems) -> Part | None:
+    """What one file says; None if nobody can tell whose it is."""
+    of_tenant = any(key.text == "tenant" for key, _ in root.entries)
+    if of_tenant:
+        found = fields.fields(root, "a tenant's file", TENANTS_KEYS, problems, _PROVIDERS_KEYS) or {}
+    else:
+        found = fields.fields(root, "a policy file", _KEYS, problems) or {}
+    nodes = {section: node for section, (_, node) in found.items()}
+    version = _version(nodes["version"], problems) if "version" in nodes else None
+    tenant = None
+    if "tenant" in nodes:
+        tenant = fields.name(nodes["tenant"], "a tenant's name", problems)
+        if tenant is None:
+            problems.incomplete = True
+            # Its version counts: it says of what is read how it is to be read.
+            return Part(None, version, {}, {}, {})
+    return Part(
+        tenant,
+        version,
+        {section: _definitions(section, nodes[section], problems) for section in nodes if section in _NAMED},
+        {section: fields.items(nodes[section], f"'{section}'", problems) for section in nodes if section in _LISTS},
+        _builtins(nodes["builtins"], problems) if "builtins" in nodes else {},
+    )
+
+
+def _version(node: Node, problems: Problems) -> Scalar | None:
+    if not isinstance(node, Scalar) or node.kind is not Kind.INTEGER or node.text != str(VERSION):
+        problems.add(node, f"this release reads policies of version {VERSION}, not of {fields.described(node)}")
+    return node if isinstance(node, Scalar) else None
+
+
+def _definitions(section: str, node: Node, problems: Problems) -> Definitions:
+    """The entries of a section whose keys are names."""
+    defined: Definitions = {}
+    for key, value in fields.entries(node, f"'{section}'", problems):
+        name = fields.name(key, _NAMED[section], problems)
+        if name is None:
+            continue
+        # (No name has a colon.)
+        if section == "vms" and name[0].isdigit() and _is_address(name):
+            problems.add(key, f"a VM cannot be called {name!r}, like an address")
+        else:
+            defined[name] = (key, value)
+    return defined
+
+
+def _builtins(node: Node, problems: Problems) -> dict[str, tuple[Scalar, bool]]:
+    switched: dict[str, tuple[Scalar, bool]] = {}
+    found = fields.fields(node, "'builtins'", (*BUILTINS, *_FIXED_BUILTINS), problems)
+    for name, (key, value) in (found or {}).items():
+        if name in _FIXED_BUILTINS:
+            problems.add(key, f"the built-in rule {name!r} cannot be turned off; only {', '.join(BUILTINS)}")
+        elif not isinstance(value, Scalar) or value.text.lower() not in _SWITCH:
+            problems.add(value, f"{name!r} must be on or off, not {fields.described(value)}")
+        else:
+            switched[name] = (key, _SWITCH[value.text.lower()])
+    return switched
 
 
 def _is_address(name: str) -> bool:

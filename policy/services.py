@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from policy import fields
 from policy.model import ALL_PORTS, HELPER_PORTS, HELPERS, PORT_PROTOCOLS, Range, Term
@@ -78,7 +79,7 @@ class Services:
         for name in order:
             self.terms[name] = self._helped(name, parts[name], self._resolved(parts[name], definitions[name][0]))
 
-    @property
+    @cached_property
     def offered(self) -> dict[str, tuple[Term, ...]]:
         return {provided(name): terms for name, terms in self.terms.items() if name in self._offers}
 

@@ -8,9 +8,13 @@ too many. There are no tags and no constructors, so no text makes an object.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import sys
+from collections import abc
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 # The parser in C (libyaml), as every wheel and distribution package of PyYAML has it: the one in Python takes ten times
@@ -19,6 +23,7 @@ from yaml import (
     AliasEvent,
     CSafeLoader,
     MappingEndEvent,
+    MappingStartEvent,
     MarkedYAMLError,
     ScalarEvent,
     SequenceEndEvent,
@@ -36,6 +41,11 @@ MAX_NESTING = 32  # collections within collections, aliases expanded
 MAX_NODES = 1_000_000  # in all files together, aliases expanded
 MAX_SCALAR = 65536  # characters
 MAX_CHARACTERS = 64 * 2**20  # of all scalars together, aliases expanded
+# Parser events of one entry of a section up to which it is remembered; a VM has some twenty.
+_REMEMBERED = 200
+_LEVELS = {MappingStartEvent: 1, SequenceStartEvent: 1, MappingEndEvent: -1, SequenceEndEvent: -1}
+# Texts up to so many characters are one object wherever they stand: keys, and most values, are there a thousand times.
+_SHARED = 64
 
 # PyYAML's stubs leave open what the parser always sets (marks, anchors, tags).
 _Event = Any
@@ -67,15 +77,6 @@ class Budget:
         self.nodes = MAX_NODES
         self.characters = MAX_CHARACTERS
 
-    def affords(self, nodes: int, characters: int) -> bool:
-        """True if so much is left."""
-        return self.nodes >= nodes and self.characters >= characters
-
-    def spend(self, nodes: int, characters: int) -> None:
-        """Take so much off."""
-        self.nodes -= nodes
-        self.characters -= characters
-
 
 class _Refused(Exception):
     """Reading of this file ends here."""
@@ -94,39 +95,66 @@ class _Anchored:
     height: int
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key and a value of a section, and the text that they were made of. Neither has an anchor or alias in it."""
+
+    text: str
+    flow: bool
+    key: Node
+    value: Node
+    height: int
+
+
+# A file's entries by line and column where they begin.
+Entries = abc.Mapping[tuple[int, int], Entry]
+NO_ENTRIES: Entries = MappingProxyType({})
+
+
 @dataclass
 class _Composer:
-    """Makes nodes of parser events. One composer reads one file."""
+    """Makes nodes of parser events. One composer reads one file.
+
+    ``earlier``: the entries of the file when it was read before; those that are as they were become the same objects,
+    for which nothing is spent again. ``entries``: those of this reading.
+    """
 
     file: str
+    text: str
     loader: CSafeLoader
     budget: Budget
     problems: Problems
+    earlier: Entries
+    entries: dict[tuple[int, int], Entry] = field(default_factory=dict)
     aliases: int = 0
     anchors: dict[str, _Anchored | None] = field(default_factory=dict)  # None: not complete yet
+    event: Callable[[], _Event] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.event = self.loader.get_event
 
     def place(self, event: _Event) -> Place:
         return Place(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
 
     def document(self) -> Node | None:
         """The file's only document; None if it is empty."""
-        self.loader.get_event()  # the stream's start
-        if isinstance(self.loader.get_event(), StreamEndEvent):
+        self.event()  # the stream's start
+        if isinstance(self.event(), StreamEndEvent):
             return None
-        root, _ = self.node(self.loader.get_event(), 1)
-        self.loader.get_event()  # the document's end
-        after = self.loader.get_event()
+        root, _ = self.node(self.event(), 1)
+        self.event()  # the document's end
+        after = self.event()
         if not isinstance(after, StreamEndEvent):
             raise _Refused(self.place(after), "a second document begins here; a policy file holds one")
         return root
 
     def documents(self) -> Iterator[Node]:
         """All of the file's documents."""
-        self.loader.get_event()  # the stream's start
-        while not isinstance(self.loader.get_event(), StreamEndEvent):
+        self.event()  # the stream's start
+        while not isinstance(self.event(), StreamEndEvent):
             self.anchors.clear()  # an anchor is known in its own document only
-            root, _ = self.node(self.loader.get_event(), 1)
-            self.loader.get_event()  # the document's end
+            root, _ = self.node(self.event(), 1)
+            self.event()  # the document's end
             yield root
 
     def node(self, event: _Event, depth: int) -> tuple[Node, int]:
@@ -189,7 +217,7 @@ class _Composer:
             self.file,
             start.line + 1,
             start.column + 1,
-            text,
+            sys.intern(text) if len(text) <= _SHARED else text,
             kind_of(text) if plain else Kind.TEXT,
             start.column + 1 + quotes if as_written else None,
         )
@@ -197,7 +225,7 @@ class _Composer:
     def sequence(self, start: _Event, depth: int) -> tuple[Sequence, int]:
         items: list[Node] = []
         height = 0
-        while not isinstance(event := self.loader.get_event(), SequenceEndEvent):
+        while not isinstance(event := self.event(), SequenceEndEvent):
             item, below = self.node(event, depth + 1)
             items.append(item)
             height = max(height, below)
@@ -208,9 +236,8 @@ class _Composer:
         entries: list[tuple[Scalar, Node]] = []
         seen: dict[str, Scalar] = {}
         height = 0
-        while not isinstance(event := self.loader.get_event(), MappingEndEvent):
-            key, _ = self.node(event, depth + 1)
-            value, below = self.node(self.loader.get_event(), depth + 1)
+        while not isinstance(event := self.event(), MappingEndEvent):
+            key, value, below = self.entry(event, bool(start.flow_style)) if depth == 2 else self.pair(event, depth + 1)
             height = max(height, below)
             if not isinstance(key, Scalar):
                 self.problems.add(key, "a key must be a word, not a list or mapping")
@@ -224,6 +251,42 @@ class _Composer:
                 entries.append((key, value))
         mark = start.start_mark
         return Mapping(self.file, mark.line + 1, mark.column + 1, entries, bool(start.flow_style)), height + 1
+
+    def pair(self, event: _Event, depth: int) -> tuple[Node, Node, int]:
+        """A key and its value, and the value's height."""
+        key, _ = self.node(event, depth)
+        value, below = self.node(self.event(), depth)
+        return key, value, below
+
+    def entry(self, first: _Event, flow: bool) -> tuple[Node, Node, int]:
+        """As `pair`, of a section; what is as it was when the file was read before is not made again."""
+        events = [first]
+        whole = self._gather(events)
+        mark = first.start_mark
+        begin = mark.line, mark.column
+        text = self.text[mark.index : events[-1].end_mark.index] if whole else ""
+        known = self.earlier.get(begin) if whole else None
+        if known is None or known.text != text or known.flow != flow:
+            rest = self.event
+            self.event = chain(events[1:], iter(rest, None)).__next__
+            key, value, height = self.pair(first, 3)
+            self.event = rest
+            if not whole or any(getattr(event, "anchor", None) is not None for event in events):
+                return key, value, height
+            known = Entry(text, flow, key, value, height)
+        self.entries[begin] = known
+        return known.key, known.value, known.height
+
+    def _gather(self, events: list[_Event]) -> bool:
+        """Goes on to the end of a key and its value, of which the first event is there. False: that is far away."""
+        missing, level, event = 2, 0, events[0]
+        while True:
+            level += _LEVELS.get(type(event), 0)
+            missing -= level == 0
+            if missing == 0 or len(events) == _REMEMBERED:
+                return missing == 0
+            event = self.event()
+            events.append(event)
 
 
 def _decoded(file: str, data: bytes) -> str:
@@ -240,11 +303,13 @@ def _decoded(file: str, data: bytes) -> str:
 
 
 @contextmanager
-def _composer(file: str, text: str, budget: Budget, problems: Problems) -> Iterator[_Composer]:
+def _composer(
+    file: str, text: str, budget: Budget, problems: Problems, earlier: Entries = NO_ENTRIES
+) -> Iterator[_Composer]:
     """A composer for a file's text; what the parser raises while it is in use becomes `_Refused`."""
     loader = CSafeLoader(text)
     try:
-        yield _Composer(file, loader, budget, problems)
+        yield _Composer(file, text, loader, budget, problems, earlier)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark is not None else Place(file, 1, 1)
@@ -278,24 +343,31 @@ def read_documents(file: str, data: bytes, budget: Budget, problems: Problems) -
                 if not (isinstance(root, Scalar) and root.kind is Kind.NULL):
                     found.append(root)
     except _Refused as refused:
-        problems.incomplete = True
-        problems.add(refused.place, refused.message)
+        problems.unreadable(refused.place, refused.message)
     return found
 
 
 def read(file: str, data: bytes, budget: Budget, problems: Problems) -> Mapping | None:
     """The mapping that one file holds; None if it is empty, or unreadable, which is noted in ``problems``."""
+    return read_again(file, data, budget, problems, NO_ENTRIES)[0]
+
+
+def read_again(
+    file: str, data: bytes, budget: Budget, problems: Problems, earlier: Entries
+) -> tuple[Mapping | None, Entries]:
+    """As `read`, of a file that had these entries when it was read before; and the entries that it has now.
+
+    Of what has not changed the nodes are the same objects.
+    """
     try:
-        with _composer(file, _decoded(file, data), budget, problems) as composer:
+        with _composer(file, _decoded(file, data), budget, problems, earlier) as composer:
             root = composer.document()
     except _Refused as refused:
-        problems.incomplete = True
-        problems.add(refused.place, refused.message)
-        return None
+        problems.unreadable(refused.place, refused.message)
+        return None, NO_ENTRIES
     if root is None or (isinstance(root, Scalar) and root.kind is Kind.NULL):
-        return None
+        return None, NO_ENTRIES
     if not isinstance(root, Mapping):
-        problems.incomplete = True
-        problems.add(root, "a policy file is a mapping with keys like 'vms', 'groups', 'policies'")
-        return None
-    return root
+        problems.unreadable(root, "a policy file is a mapping with keys like 'vms', 'groups', 'policies'")
+        return None, NO_ENTRIES
+    return root, composer.entries

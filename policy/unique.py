@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
+from policy.networks import Networks
 from policy.nodes import Node
 from policy.problems import Problems
 from topology.addresses import Prefix
-from topology.inventory import Place
+from topology.inventory import DEFAULT_SCOPE, Place, Vm
 
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
     vm: str
     place: Place
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """Claims as they were made."""
-
-    once: list[tuple[str, str, str, Node]] = field(default_factory=list)
-    addresses: list[tuple[str, Prefix, str, Node]] = field(default_factory=list)
 
 
 class Claims:
@@ -32,24 +27,9 @@ class Claims:
         self._problems = problems
         self._single: dict[tuple[str, str], _Claim] = {}
         self._addresses: dict[str, list[tuple[Prefix, _Claim]]] = defaultdict(list)
-        # What has been claimed since `made` was asked last.
-        self._made = Made()
-
-    def made(self) -> Made:
-        """The claims made since this was asked last, to be made `again` in another load."""
-        made, self._made = self._made, Made()
-        return made
-
-    def again(self, made: Made) -> None:
-        """Make the same claims."""
-        for what, value, vm, where in made.once:
-            self.once(what, value, vm, where)
-        for scope, prefix, vm, where in made.addresses:
-            self.address(scope, prefix, vm, where)
 
     def once(self, what: str, value: str, vm: str, where: Node) -> None:
         """A VM claims a value that only one may have, ``what`` tells of which kind. A clash is noted at once."""
-        self._made.once.append((what, value, vm, where))
         claim = _Claim(vm, where.place)
         first = self._single.setdefault((what, value), claim)
         if first is not claim:  # not by value: an alias claims a second time from the same place
@@ -57,7 +37,6 @@ class Claims:
 
     def address(self, scope: str, prefix: Prefix, vm: str, where: Node) -> None:
         """A VM claims addresses in a scope. Clashes show when all claims are known."""
-        self._made.addresses.append((scope, prefix, vm, where))
         self._addresses[scope].append((prefix, _Claim(vm, where.place)))
 
     def check_addresses(self) -> None:
@@ -84,3 +63,35 @@ class Claims:
 
 def _end(prefix: Prefix) -> int:
     return int(prefix.broadcast_address)
+
+
+def claims_of(vm: Vm) -> Hashable:
+    """All that a VM claims, to be compared with what another claims."""
+    return vm.id, tuple((vnic.iface_id, vnic.mac, vnic.addresses, vnic.network) for vnic in vm.vnics)
+
+
+def all_unique(vms: Sequence[Vm], networks: Networks) -> bool:
+    """True if no two of the VMs claim the same, in any kind of claim: if `Claims` would note no problem."""
+    vnics = [vnic for vm in vms for vnic in vm.vnics]
+    addresses: dict[tuple[str | None, int], list[tuple[int, int]]] = defaultdict(list)
+    for vnic in vnics:
+        scope = DEFAULT_SCOPE if vnic.network is None else networks.scope_of(vnic.network)
+        for prefix in vnic.addresses:
+            first = int(prefix.network_address)
+            addresses[scope, prefix.version].append((first, first + (1 << prefix.max_prefixlen - prefix.prefixlen) - 1))
+    singles: tuple[Iterable[str | None], ...] = (
+        (vm.id for vm in vms),
+        (vnic.iface_id for vnic in vnics),
+        (vnic.mac for vnic in vnics),
+    )
+    return all(map(_each_once, singles)) and all(map(_disjoint, addresses.values()))
+
+
+def _each_once(values: Iterable[str | None]) -> bool:
+    stated = [value for value in values if value is not None]
+    return len(set(stated)) == len(stated)
+
+
+def _disjoint(ranges: list[tuple[int, int]]) -> bool:
+    ranges.sort()
+    return all(end < begin for (_, end), (begin, _) in pairwise(ranges))

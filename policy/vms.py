@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from ipaddress import ip_network
+from operator import is_
 
 from policy import fields
 from policy.networks import Networks
 from policy.nodes import Kind, Node, Scalar
 from policy.problems import Problems, quoted
 from policy.selectors import BUILT_IN_PREFIXES
-from policy.unique import Claims, Made
+from policy.unique import Claims, all_unique, claims_of
 from topology.addresses import Prefix, parse_mac
-from topology.inventory import DEFAULT_SCOPE, ROLES, InventoryVnic, Vm
+from topology.inventory import DEFAULT_SCOPE, ROLES, InventoryVnic, Place, Vm
 
 IFACE_ID = "iface-id"
 _LABEL = re.compile(r"[A-Za-z0-9_./-]{1,128}")
@@ -31,51 +32,77 @@ Values = dict[str, tuple[Scalar, Node]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """A VM that was read without a mistake: of what, and what it claims."""
+class Machines:
+    """The VMs of a policy, and the names of those that the provider (None: all) and each tenant may name."""
 
-    key: Scalar
-    node: Node
-    vm: Vm
-    claims: Made
+    vms: tuple[Vm, ...] = ()
+    names: Mapping[str | None, frozenset[str]] = field(default_factory=dict)
 
 
 class VmBook:
-    """The VMs of one load after the other. Of nodes that are the same objects the VM is not read again."""
+    """The VMs of one load after the other. Of nodes that are the same objects the VM is not read again.
+
+    What is kept comes from loads without a mistake; `Problems` that go on after one are for a new book only.
+    """
 
     def __init__(self) -> None:
-        self._kept: dict[str, _Kept] = {}
+        self._files: Sequence[Definitions] = ()
+        self._kept: dict[str, tuple[Node, Vm]] = {}
         self._networks: Networks | None = None
+        self._machines = Machines()
 
-    def vms(self, definitions: Definitions, networks: Networks, problems: Problems) -> list[Vm]:
-        """The VMs, each by itself; what two of them cannot both have is a problem."""
+    def machines(
+        self, definitions: Definitions, files: Sequence[Definitions], networks: Networks, problems: Problems
+    ) -> Machines:
+        """The VMs, each by itself; what two of them cannot both have is a problem.
+
+        ``files``: what ``definitions`` were put together from, to see at once that nothing has changed. The answer, and
+        each VM in it, is the same object as before if it is equal.
+        """
         # A VM says which network it is in; what that means may have changed.
-        known = self._kept if self._networks is not None and networks.alike(self._networks) else {}
-        self._kept, self._networks = {}, networks
+        alike = self._networks is not None and networks.alike(self._networks)
+        if alike and len(files) == len(self._files) and all(map(is_, files, self._files)):
+            return self._machines
+        known = self._kept if alike else {}
+        kept: dict[str, tuple[Node, Vm]] = {}
+        claimed_anew = False
         reader = _VmReader(networks, problems)
-        found: list[Vm] = []
         for name, (key, node) in definitions.items():
-            kept = known.get(name)
-            if kept is not None and kept.key is key and kept.node is node:
-                reader.claims.again(kept.claims)
-                reader.claims.made()
-                self._kept[name] = kept
-                found.append(kept.vm)
+            before = known.get(name)
+            if before is not None and before[0] is node:
+                kept[name] = before
                 continue
-            before = len(problems)
             vm = reader.vm(name, key, node)
-            claims = reader.claims.made()
             if vm is None:
                 continue
-            if kept is not None and kept.vm == vm:
-                # Others see at once that nothing about it has changed.
-                vm = kept.vm
-            found.append(vm)
-            # What is wrong with a VM must be told again, so that one is read again.
-            if len(problems) == before:
-                self._kept[name] = _Kept(key, node, vm, claims)
+            if before is None or claims_of(vm) != claims_of(before[1]):
+                claimed_anew = True
+            kept[name] = node, vm if before is None or vm != before[1] else before[1]
         reader.claims.check_addresses()
-        return found
+        vms = tuple(vm for _, vm in kept.values())
+        # The reader has seen only those that were read now; who claims nothing new clashes with nobody.
+        if known and claimed_anew and not all_unique(vms, networks):
+            problems.stop(Place(min(vm.place.file for vm in vms if vm.place), 1, 1), "two VMs claim the same")
+        self._files, self._kept, self._networks = tuple(files), kept, networks
+        self._machines = self._as_before(Machines(vms, _names(vms)))
+        return self._machines
+
+    def _as_before(self, machines: Machines) -> Machines:
+        """The same, of the objects that were there before as far as they are equal."""
+        before = self._machines
+        if len(machines.vms) == len(before.vms) and all(map(is_, machines.vms, before.vms)):
+            return before
+        known = {names: names for names in before.names.values()}
+        return Machines(machines.vms, {tenant: known.get(names, names) for tenant, names in machines.names.items()})
+
+
+def _names(vms: Iterable[Vm]) -> Mapping[str | None, frozenset[str]]:
+    names: dict[str | None, set[str]] = {None: set()}
+    for vm in vms:
+        names[None].add(vm.name)
+        if vm.tenant is not None:
+            names.setdefault(vm.tenant, set()).add(vm.name)
+    return {tenant: frozenset(found) for tenant, found in names.items()}
 
 
 @dataclass(frozen=True, slots=True)
