@@ -13,7 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
+# Where OVS's own programs look for it, too (ovs-vsctl(8)); the programs themselves are found by PATH.
+SCHEMA = Path(os.environ.get("OVS_PKGDATADIR", "/usr/share/openvswitch")) / "vswitch.ovsschema"
 DEADLINE = 20.0
 
 
