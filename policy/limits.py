@@ -9,9 +9,9 @@ from policy.members import vnic_in
 from policy.model import Document, LimitEntry, Limits
 from topology.vnic import Vnic
 
-# What may be stated and limits nothing: Open vSwitch 3.1 lets conntrack's entries be limited on its own machine only
-# (`ovs-appctl dpctl/ct-set-limits`), neither by OpenFlow nor by OVSDB, whose column `CT_Zone.limit` came with 3.3.
-NOT_ENFORCED = frozenset({"connections"})
+# What only some switches enforce, and what these need: older ones let conntrack's entries be limited on their own
+# machine only (`ovs-appctl dpctl/ct-set-limits`), neither by OpenFlow nor by OVSDB. The controller asks what each has.
+NEEDS = {"connections": "Open vSwitch 3.3 or newer (OVSDB's column CT_Zone.limit)"}
 
 
 def limits_of(document: Document, vnic: Vnic) -> Limits:
@@ -34,9 +34,9 @@ def _smallest(entries: Iterable[LimitEntry]) -> dict[str, int]:
     return found
 
 
-def unenforced(document: Document) -> Iterator[Problem]:
-    """What the policy states though nothing enforces it: no mistake, but its author should know."""
+def demanding(document: Document) -> Iterator[Problem]:
+    """What the policy states though not every switch enforces it: no mistake, but its author should know."""
     for entry in document.limits:
-        for what in sorted(NOT_ENFORCED & entry.stated.keys()):
+        for what in sorted(NEEDS.keys() & entry.stated.keys()):
             stated = f"limit {entry.name} states {what}: {entry.stated[what]}"
-            yield Problem(entry.place, f"{stated}, which limits nothing yet")
+            yield Problem(entry.place, f"{stated}, which needs {NEEDS[what]}")

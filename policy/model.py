@@ -170,7 +170,7 @@ class Builtins:
 class Limits:
     """How much one vNIC may take of what all vNICs share; the defaults are those of a policy that says nothing.
 
-    ``connections`` at one time (not enforced yet: `policy.limits.NOT_ENFORCED`); ``new_connections`` a second;
+    ``connections`` at one time (not every switch enforces it: `policy.limits.NEEDS`); ``new_connections`` a second;
     ``broadcasts``: broadcast and multicast packets a second that it sends; ``fragments`` a second that it sends, and
     from outside that come to it, which the switch keeps until they are whole; ``notices``: packets a second of which
     the controller gets a copy, to log or to reject.

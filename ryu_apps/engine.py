@@ -20,6 +20,7 @@ from policy.flows.learning import asker_mac
 from policy.flows.pieces import Wanted, unmetered
 from policy.model import Builtins, Document
 from ryu_apps.asking import question
+from ryu_apps.connection_limits import NOT_YET, ConnectionLimit, ConnectionLimits
 from ryu_apps.facts import (
     Ask,
     BundleDone,
@@ -59,7 +60,7 @@ from ryu_apps.session import Session
 from topology.inventory import Inventory
 from topology.join import Resolver
 from topology.owners import Owners
-from topology.ports import Bridge, Topology
+from topology.ports import Bridge, Topology, VnicPort
 from topology.rows import Database, apply_changes
 from topology.vnic import Everybody, Vnic
 
@@ -75,6 +76,8 @@ NO_POLICY = Document(Inventory(), {}, {}, (), Builtins(), "none")
 AT_ONCE = 4
 # Seconds that the outside has to object to what a vNIC has begun to use (RFC 5227 waits for one to two after a probe).
 ASK_SECONDS = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """The settings that decide what is enforced where. ``audit``: what no rule decides is told and allowed.
@@ -117,6 +120,7 @@ class Engine:
         self.refused = RefusedPorts()
         self.grace_over = False
         self.learner = Learner(settings.learning)
+        self.connection_limits = ConnectionLimits()
         self._texts = LearnedTexts()
         # Bridges that have connected since the start, by remote and UUID: a datapath id may be unknown for a while.
         self.met: frozenset[tuple[str, str]] = frozenset()
@@ -323,6 +327,9 @@ class Engine:
             here = [bridge for bridge in ours if bridge.remote == name]
             zoneless = [uuid for bridge in here for uuid in bridge.zoneless]
             self._effects += remote.give_zones(zoneless)
+            if self.policy.document is not None and remote.database is not None and remote.database.limits:
+                limits = self.connection_limits.wanted(self.policy.document, remote.database, here)
+                self._effects += remote.limit_zones(limits)
             for bridge in here:
                 self._effects += remote.secure(bridge)
 
@@ -377,6 +384,21 @@ class Engine:
         """Who has which address now; of all vNICs, those of the inventory that are on no port included."""
         self._owners.take(self._vnics)
         return self._owners
+
+    def connection_limit(self, bridge: Bridge, port: VnicPort) -> ConnectionLimit | None:
+        """How many connections a firewalled vNIC may have, and whether that is enforced; None: it is not firewalled."""
+        document, database = self.policy.document, self.remotes[bridge.remote].database
+        if document is None or database is None or port.vnic.trusted or not self.handed_over(bridge):
+            return None
+        return self.connection_limits.state(document, database, bridge, port)
+
+    def limit_is_due(self, bridge: Bridge, port: VnicPort) -> bool:
+        """True if a vNIC's connections will be limited as soon as OVSDB says so."""
+        database = self.remotes[bridge.remote].database
+        if database is None or not database.limits:
+            return False
+        limit = self.connection_limit(bridge, port)
+        return limit is not None and limit.why_not == NOT_YET
 
     @property
     def compiled(self) -> Compiled | None:

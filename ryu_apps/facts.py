@@ -337,6 +337,14 @@ class WriteLearned:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitZones:
+    """Have OVS limit conntrack's zones (`topology.zone_limits`): datapath, zone, and the most entries or None."""
+
+    remote: str
+    limits: tuple[tuple[str, int, int | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SecureBridge:
     """Have a bridge stay shut without a controller (fail_mode=secure), and without flows of OVS's own (in-band)."""
 
@@ -377,5 +385,5 @@ class Ask:
 
 Effect = (
     ReadFlows | ReadMeters | ClaimBridge | DriftFound | SendBundle | Disconnect | Later | WriteZones | WriteLearned
-    | SecureBridge | NamePrefixes | Answer | Ask
+    | LimitZones | SecureBridge | NamePrefixes | Answer | Ask
 )  # fmt: skip

@@ -24,7 +24,7 @@ from ryu.lib import hub
 
 from ryu_apps.ovsdb_facts import OvsdbFact, OvsdbLock, OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from ryu_apps.ovsdb_replica import Replica
-from topology.rows import COLUMNS, LEARNED_KEY, Database, apply_changes
+from topology.rows import LEARNED_KEY, LIMIT_KEY, Database, apply_changes
 from topology.zones import ZONE_KEY
 
 LOG = logging.getLogger(__name__)
@@ -35,6 +35,8 @@ WRITE_TIMEOUT = 10.0
 PROBE_INTERVAL = 5.0
 # Backoff after a failure of the client itself (python-ovs has its own, 1 to 8 s, for connections).
 FIRST_PAUSE, LAST_PAUSE = 1.0, 8.0
+# Characters of a write that are told when it fails.
+MAX_TOLD = 400
 
 # The unpatched one, for the pipe that wakes the client: eventlet's `write` lets other green threads run before it
 # writes, and what they do may end the client and close the pipe, whose number another file may have by then.
@@ -184,6 +186,26 @@ class OvsdbClient:
 
         self._request(what, fill)
 
+    def limit_zones(self, limits: Sequence[tuple[str, int, int | None]]) -> None:
+        """Limits conntrack's zones: a datapath's type, a zone and the most entries; None: what we said is taken back.
+
+        Rows that we have not made are left alone, and a Datapath that we have made goes with the last of its zones.
+        """
+        by_datapath: dict[str, dict[int, int | None]] = {}
+        for datapath, zone, limit in limits:
+            by_datapath.setdefault(datapath, {})[zone] = limit
+
+        def fill(replica: Replica) -> list[str]:
+            if not replica.limits:
+                return ["limits of conntrack's zones"]
+            for switch in list(replica.tables["Open_vSwitch"].rows.values()):
+                for datapath, zones in by_datapath.items():
+                    _limit_zones(replica, switch, datapath, zones)
+            return []
+
+        told = ", ".join(f"{zone} of {name}: {limit or 'none'}" for name, zone, limit in limits)
+        self._request(f"limits of conntrack's zones: {told}"[:MAX_TOLD], fill)
+
     def _request(self, what: str, fill: Callable[[Replica], list[str]]) -> None:
         self._requested.append(_Write(what, fill))
         self._wake()
@@ -300,8 +322,8 @@ class OvsdbClient:
     def _tell_snapshot(self, replica: Replica) -> None:
         replica.touched.clear()
         replica.last_error = None
-        everything = [(table, row_uuid) for table in COLUMNS for row_uuid in replica.tables[table].rows]
-        self._database = apply_changes(Database(self.remote), replica.changes(everything))
+        everything = [(table, row_uuid) for table in replica.columns for row_uuid in replica.tables[table].rows]
+        self._database = apply_changes(Database(self.remote, limits=replica.limits), replica.changes(everything))
         self._told_session, self._told_loss = replica.session_number(), False
         LOG.info("OVSDB %s: connected, %d interfaces", self.remote, len(self._database.interfaces))
         self._told_lock = bool(replica.has_lock)
@@ -371,6 +393,39 @@ class OvsdbClient:
     def _tell_failure(self, what: str, error: str) -> None:
         LOG.warning("OVSDB %s: not written: %s: %s", self.remote, what, error)
         self._emit(OvsdbWriteFailed(self.remote, what, error))
+
+
+def _limit_zones(replica: Replica, switch: Any, datapath: str, zones: Mapping[int, int | None]) -> None:  # noqa: ANN401
+    """Puts the limits of a datapath's zones into the open transaction."""
+    row = switch.datapaths.get(datapath)
+    standing = dict(row.ct_zones) if row is not None else {}
+    put, gone = {}, []
+    for zone, limit in zones.items():
+        known = standing.get(zone)
+        if known is not None and LIMIT_KEY not in known.external_ids:
+            continue
+        if limit is None:
+            gone += [zone] if known is not None else []
+        elif known is not None:
+            known.limit = limit
+        else:
+            put[zone] = replica.insert("CT_Zone")
+            put[zone].limit, put[zone].external_ids = limit, {LIMIT_KEY: "true"}
+    if row is None:
+        if put:
+            row = replica.insert("Datapath")
+            row.datapath_version, row.external_ids, row.ct_zones = "", {LIMIT_KEY: "true"}, put
+            switch.setkey("datapaths", datapath, row)
+        return
+    if not put and len(gone) == len(standing) > 0 and LIMIT_KEY in row.external_ids:
+        row.verify("ct_zones")
+        switch.delkey("datapaths", datapath)
+        return
+    # Mutations of single keys: what others write into the same column at the same time is kept.
+    for zone in gone:
+        row.delkey("ct_zones", zone)
+    for zone, new in put.items():
+        row.setkey("ct_zones", zone, new)
 
 
 def _describe(error: int | None) -> str:

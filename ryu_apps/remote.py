@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ryu_apps.facts import Effect, Later, NamePrefixes, RetryWrites, SecureBridge, WriteDue, WriteZones
+from ryu_apps.facts import Effect, Later, LimitZones, NamePrefixes, RetryWrites, SecureBridge, WriteDue, WriteZones
 from topology.ports import Bridge
 from topology.rows import Database
+from topology.zone_limits import Changes, Limits, changes
 from topology.zones import assign
 
 # Seconds before a write is tried again that OVSDB has refused, and before one that it seems to have forgotten.
@@ -24,8 +25,8 @@ class Remote:
     ``ours``: we hold its lock, or held it when the server was lost; only then anything is written there, or to its
     bridges.
 
-    ``zones_asked`` and ``secured`` are the writes on their way: nothing is asked for twice until one of the two
-    `RetryWrites` comes, of which at most one each is on its way too (``retry_due``, ``check_due``).
+    ``zones_asked``, ``limits_asked`` and ``secured`` are the writes on their way: nothing is asked for twice until one
+    of the two `RetryWrites` comes, of which at most one each is on its way too (``retry_due``, ``check_due``).
 
     ``behind``: perhaps there are learned addresses that OVSDB does not show; ``writes_left``: so often they may be
     written at once. While that is less than `WRITE_BURST`, a `WriteDue` is on its way.
@@ -37,6 +38,7 @@ class Remote:
     ours: bool = False
     write_error: str | None = None
     zones_asked: dict[str, int] = field(default_factory=dict)
+    limits_asked: Changes = field(default_factory=dict)
     secured: set[str] = field(default_factory=set)
     prefixed: set[str] = field(default_factory=set)
     retry_due: bool = False
@@ -52,6 +54,7 @@ class Remote:
     def ask_again(self) -> None:
         """Forget what was asked for: what OVSDB does not show is asked for again."""
         self.zones_asked.clear()
+        self.limits_asked.clear()
         self.secured.clear()
         self.prefixed.clear()
 
@@ -91,6 +94,16 @@ class Remote:
         new = dict(assign(self.database, missing, reserved=asked.values())) if missing else {}
         self.zones_asked = asked | new
         return [WriteZones(self.name, tuple(sorted(new.items()))), *self._check_later()] if new else []
+
+    def limit_zones(self, wanted: Limits) -> list[Effect]:
+        """Limits of conntrack's zones that OVSDB does not show, and those that it shows and nobody wants."""
+        if not self.writable or self.database is None or not self.database.limits:
+            return []
+        missing = changes(self.database, wanted)
+        asked = self.limits_asked
+        new = [(*zone, limit) for zone, limit in missing.items() if zone not in asked or asked[zone] != limit]
+        self.limits_asked = missing
+        return [LimitZones(self.name, tuple(sorted(new))), *self._check_later()] if new else []
 
     def secure(self, bridge: Bridge) -> list[Effect]:
         """A bridge of ours must stay shut without a controller; and its tables' address fields have names."""

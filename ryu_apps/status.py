@@ -11,6 +11,7 @@ from typing import Any
 
 from policy.commands.output import clean
 from policy.flows.cookies import LAYOUT
+from ryu_apps.connection_limits import NO_ZONE, NOT_YET
 from ryu_apps.engine import Engine
 from ryu_apps.refused_ports import REFUSED
 from ryu_apps.session import Session, State
@@ -73,6 +74,23 @@ def _own_findings(engine: Engine) -> Iterator[Finding]:
                 "addresses are learned"
             )
             yield Finding("no-meters", f"{bridge.host}/{bridge.name}", message)
+    yield from _unlimited(engine)
+
+
+def _unlimited(engine: Engine) -> Iterator[Finding]:
+    """Where a policy states how many connections vNICs may have, and nothing enforces it: once a bridge and reason."""
+    document = engine.policy.document
+    if document is None or not any("connections" in entry.stated for entry in document.limits):
+        return
+    for bridge in filter(engine.handed_over, engine.topology.bridges):
+        limits = ((port, engine.connection_limit(bridge, port)) for port in bridge.vnic_ports)
+        concerned: dict[str, list[str]] = {}
+        for port, limit in limits:
+            if limit is not None and limit.why_not not in (None, NOT_YET, NO_ZONE):
+                concerned.setdefault(limit.why_not or "", []).append(port.name)
+        for why, ports in concerned.items():
+            message = f"the limit `connections` does not hold for {len(ports)} of its vNICs ({ports[0]}): {why}"
+            yield Finding("no-connection-limit", f"{bridge.host}/{bridge.name}", message)
 
 
 def troubles(engine: Engine) -> Iterator[str]:
@@ -158,6 +176,8 @@ def _waiting_for_bridge(engine: Engine, bridge: Bridge) -> Iterator[str]:
     for port in bridge.ports:
         if isinstance(port, VnicPort) and port.zone is None:
             yield f"has a port without conntrack zone yet: {port.name}"
+        elif isinstance(port, VnicPort) and engine.limit_is_due(bridge, port):
+            yield f"has a vNIC whose connections are not limited yet: {port.name}"
         elif isinstance(port, IsolatedPort) and port.code == REFUSED:
             yield f"has a port that stays shut: {port.name}: {port.reason}"
 
@@ -236,6 +256,7 @@ def _vnics(engine: Engine, bridge: Bridge) -> Iterator[Status]:
                 "network": port.vnic.network,
                 "vlan": port.vlan,
                 "zone": port.zone,
+                "connections": _connections(engine, bridge, port),
                 "labels": dict(port.vnic.labels),
             }
         elif isinstance(port, IsolatedPort):
@@ -246,6 +267,14 @@ def _vnics(engine: Engine, bridge: Bridge) -> Iterator[Status]:
                 **({"state": "isolated", "reason": port.reason} if handed_over else _UNPROTECTED),
                 "code": port.code,
             }
+
+
+def _connections(engine: Engine, bridge: Bridge, port: VnicPort) -> Status | None:
+    """A vNIC's limit of connections, and whether it is enforced; None: it has none."""
+    limit = engine.connection_limit(bridge, port)
+    if limit is None:
+        return None
+    return {"limit": limit.limit, "enforced": limit.why_not is None, "reason": limit.why_not}
 
 
 def _learned(entry: Learned) -> Status:

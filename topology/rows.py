@@ -15,6 +15,8 @@ from topology.ports import OFPORT_LOCAL
 
 # From this number on OpenFlow 1.0's ports mean something else: flood, controller, the bridge itself (OVS's OFPP_MAX).
 FIRST_RESERVED = 0xFF00
+# The type of a bridge's datapath where none is stated: the kernel's.
+DEFAULT_DATAPATH = "system"
 # Longer text is cut to one character more than this, so that whoever judges it can still see that it was too long.
 MAX_TEXT = 4096
 
@@ -42,32 +44,42 @@ INTERFACE_KEYS = frozenset(
 BRIDGE_KEYS = frozenset({"disable-in-band"})
 SWITCH_KEYS = frozenset({"hostname", "system-id"})
 OPTION_KEYS = frozenset({"peer", "remote_ip"})
+# Marks the rows of Datapath and CT_Zone that are ours (`topology.zone_limits`).
+LIMIT_KEY = "portcullis-limit"
 
 # Tables and the columns read of each: what a client of the database has to ask for.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "Open_vSwitch": ("external_ids", "ovs_version", "bridges"),
-    "Bridge": ("name", "datapath_id", "fail_mode", "other_config", "ports"),
+    "Bridge": ("name", "datapath_id", "datapath_type", "fail_mode", "other_config", "ports"),
     "Port": ("name", "tag", "trunks", "vlan_mode", "bond_mode", "interfaces"),
     "Interface": ("name", "type", "ofport", "external_ids", "error", "options"),
+}
+# What is read besides where the server's schema has `CT_Zone.limit`: conntrack's zones and their limits.
+LIMIT_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "Open_vSwitch": ("datapaths",),
+    "Datapath": ("ct_zones", "external_ids"),
+    "CT_Zone": ("limit", "external_ids"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class SwitchRow:
-    """The one row of table Open_vSwitch: a host. ``bridges`` holds row UUIDs."""
+    """The one row of table Open_vSwitch: a host. ``bridges`` holds row UUIDs, and so does ``datapaths``, by type."""
 
     uuid: str
     hostname: str | None = None
     system_id: str | None = None
     ovs_version: str | None = None
     bridges: tuple[str, ...] = ()
+    datapaths: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class BridgeRow:
     """A bridge. ``datapath_id`` is None while OVS has not written one or it is not 16 hexadecimal digits.
 
-    ``fail_mode`` None is OVS's default, standalone. ``other_config`` holds `BRIDGE_KEYS` only; ``ports`` row UUIDs.
+    ``fail_mode`` None is OVS's default, standalone; ``datapath_type`` is never empty. ``other_config`` holds
+    `BRIDGE_KEYS` only; ``ports`` row UUIDs.
     """
 
     uuid: str
@@ -76,6 +88,7 @@ class BridgeRow:
     fail_mode: str | None = None
     other_config: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[str, ...] = ()
+    datapath_type: str = DEFAULT_DATAPATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +125,33 @@ class InterfaceRow:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-Row = SwitchRow | BridgeRow | PortRow | InterfaceRow
+@dataclass(frozen=True, slots=True)
+class DatapathRow:
+    """What all bridges of a type share on a host: conntrack's zones among others. ``zones`` holds row UUIDs by zone.
+
+    ``ours``: we have made the row.
+    """
+
+    uuid: str
+    zones: Mapping[int, str] = field(default_factory=dict)
+    ours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CtZoneRow:
+    """How a conntrack zone is limited: to ``limit`` entries; None: to none. ``ours``: we have made the row."""
+
+    uuid: str
+    limit: int | None = None
+    ours: bool = False
+
+
+Row = SwitchRow | BridgeRow | PortRow | InterfaceRow | DatapathRow | CtZoneRow
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One row as it is now; ``row`` None: it is gone. ``table`` is a key of `COLUMNS`."""
+    """One row as it is now; ``row`` None: it is gone. ``table`` is a key of `FIELDS`."""
 
     table: str
     uuid: str
@@ -128,6 +162,9 @@ class Change:
 class Database:
     """All we know of one switch's database. ``remote`` is where it was read, such as ``unix:/run/…/db.sock``.
 
+    ``limits``: its schema has limits of conntrack's zones (`LIMIT_COLUMNS`); only then ``datapaths`` and ``ct_zones``
+    are known.
+
     The mappings are by row UUID and must not be changed: `apply_changes` makes new ones.
     """
 
@@ -136,6 +173,9 @@ class Database:
     bridges: Mapping[str, BridgeRow] = field(default_factory=dict)
     ports: Mapping[str, PortRow] = field(default_factory=dict)
     interfaces: Mapping[str, InterfaceRow] = field(default_factory=dict)
+    datapaths: Mapping[str, DatapathRow] = field(default_factory=dict)
+    ct_zones: Mapping[str, CtZoneRow] = field(default_factory=dict)
+    limits: bool = False
 
     @property
     def host(self) -> str:
@@ -148,19 +188,27 @@ class Database:
         return self.remote
 
     def row(self, table: str, uuid: str) -> Row | None:
-        """A row of a table named as in `COLUMNS`, or None."""
-        rows: Mapping[str, Row] = getattr(self, _FIELDS[table])
+        """A row of a table named as in `FIELDS`, or None."""
+        rows: Mapping[str, Row] = getattr(self, FIELDS[table])
         return rows.get(uuid)
 
 
-_FIELDS = {"Open_vSwitch": "switches", "Bridge": "bridges", "Port": "ports", "Interface": "interfaces"}
+# Where the rows of each table are kept.
+FIELDS = {
+    "Open_vSwitch": "switches",
+    "Bridge": "bridges",
+    "Port": "ports",
+    "Interface": "interfaces",
+    "Datapath": "datapaths",
+    "CT_Zone": "ct_zones",
+}
 
 
 def apply_changes(database: Database, changes: Iterable[Change]) -> Database:
     """The database after the changes, in their order. The same change twice is the same as once."""
     tables: dict[str, dict[str, Row]] = {}
     for change in changes:
-        name = _FIELDS[change.table]
+        name = FIELDS[change.table]
         rows = tables.get(name)
         if rows is None:
             rows = tables[name] = dict(getattr(database, name))
@@ -189,6 +237,7 @@ def _switch(uuid: str, columns: Mapping[str, Any]) -> SwitchRow:
         system_id=ids.get("system-id") or None,
         ovs_version=_text(columns.get("ovs_version")),
         bridges=_references(columns.get("bridges")),
+        datapaths={str(name): str(row) for name, row in (columns.get("datapaths") or {}).items()},
     )
 
 
@@ -200,6 +249,7 @@ def _bridge(uuid: str, columns: Mapping[str, Any]) -> BridgeRow:
         fail_mode=_text(columns.get("fail_mode")),
         other_config=_texts(columns.get("other_config"), BRIDGE_KEYS),
         ports=_references(columns.get("ports")),
+        datapath_type=_text(columns.get("datapath_type")) or DEFAULT_DATAPATH,
     )
 
 
@@ -228,6 +278,19 @@ def _interface(uuid: str, columns: Mapping[str, Any]) -> InterfaceRow:
     )
 
 
+def _datapath(uuid: str, columns: Mapping[str, Any]) -> DatapathRow:
+    zones = {int(zone): str(row) for zone, row in (columns.get("ct_zones") or {}).items()}
+    return DatapathRow(uuid, zones, ours=_is_ours(columns))
+
+
+def _ct_zone(uuid: str, columns: Mapping[str, Any]) -> CtZoneRow:
+    return CtZoneRow(uuid, _optional(columns.get("limit")), ours=_is_ours(columns))
+
+
+def _is_ours(columns: Mapping[str, Any]) -> bool:
+    return LIMIT_KEY in (columns.get("external_ids") or {})
+
+
 def _ofport(number: int | None) -> int | None:
     """A port that can be (OpenFlow 1.0's numbers, which OVS keeps to), else None.
 
@@ -241,6 +304,8 @@ _MAKERS: Mapping[str, Callable[[str, Mapping[str, Any]], Row]] = {
     "Bridge": _bridge,
     "Port": _port,
     "Interface": _interface,
+    "Datapath": _datapath,
+    "CT_Zone": _ct_zone,
 }
 
 

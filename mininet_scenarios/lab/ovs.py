@@ -19,7 +19,8 @@ from typing import Any
 from mininet_scenarios.lab.names import fresh
 from mininet_scenarios.lab.shell import CommandError, check_tools, ip, last_lines, run
 
-SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
+# Where OVS's own programs look for it, too (ovs-vsctl(8)); the programs themselves are found by PATH.
+SCHEMA = Path(os.environ.get("OVS_PKGDATADIR", "/usr/share/openvswitch")) / "vswitch.ovsschema"
 PROTOCOLS = "OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15"
 DAEMONS = ("ovs-vswitchd", "ovsdb-server")
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from policy.commands.output import NO, counted, err, out, print_json, say, stop
 from policy.commands.policies import load_existing, policy_argument, shown, tell_problems
 from policy.errors import PolicyError, Problem
-from policy.limits import unenforced
+from policy.limits import demanding
 from policy.model import Document
 
 _COUNTED = {
@@ -48,7 +48,7 @@ def check(policy: Path, as_json: bool) -> None:
             tell_problems(policy, error)
         stop(NO)
     numbers = _numbers(document)
-    notes = list(unenforced(document))
+    notes = list(demanding(document))
     if as_json:
         print_json(
             {"ok": True, "revision": document.revision, **numbers, "problems": [], "notes": list(map(_json, notes))}

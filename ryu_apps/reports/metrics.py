@@ -111,6 +111,10 @@ def _bridges(status: Page) -> Iterator[Metric]:
     yield _gauge("bridge_policy_info", "The revisions wanted and in force.", info, (*_BRIDGE, "wanted", "in_force"))
     vnics = Counter(_key(row, ("bridge", "state")) for row in status["vnics"])
     yield _gauge("vnics", "vNICs and shut ports, by their state.", vnics, ("bridge", "state"))
+    limited = ((row["bridge"], row["connections"]["enforced"]) for row in status["vnics"] if row.get("connections"))
+    found = Counter((_text(bridge), _text(enforced)) for bridge, enforced in limited)
+    text = "vNICs by whether their limit of connections at one time is enforced."
+    yield _gauge("connection_limits", text, found, ("bridge", "enforced"))
 
 
 def _rules(counters: Page) -> Iterator[Metric]:

@@ -14,7 +14,7 @@ from policy.analysis.lint.run import lint
 from policy.analysis.lint.silence import comments
 from policy.errors import PolicyError
 from policy.flows.meters import vnic_meters
-from policy.limits import NOT_ENFORCED
+from policy.limits import NEEDS
 from policy.load import load_texts
 from policy.model import Limits
 
@@ -187,24 +187,25 @@ def test_groups_and_services():
     ]
 
 
-def test_a_limit_that_limits_nothing():
+def test_a_limit_that_needs_a_newer_switch():
     entries = ("some: {for: web, connections: 9}", "both: {connections: 8, notices: 5}", "fine: {broadcasts: 9}")
     limits = "limits:\n" + "".join(f"  {entry}\n" for entry in entries)
     assert found(CLIENTS + limits) == [
         ("PC601", "some: {for: web, connections: 9}"),
         ("PC601", "both: {connections: 8, notices: 5}"),
     ]
-    assert "limit some states connections: 9, which limits nothing yet" in str(linted(CLIENTS + limits).findings)
+    stated = "limit some states connections: 9, which needs Open vSwitch 3.3 or newer"
+    assert stated in str(linted(CLIENTS + limits).findings)
 
 
-def test_what_limits_nothing_is_just_what_changes_no_meter():
+def test_what_needs_a_newer_switch_is_just_what_changes_no_meter():
     usual = list(vnic_meters(5, Limits()))
     idle = {
         field.name
         for field in fields(Limits)
         if list(vnic_meters(5, replace(Limits(), **{field.name: getattr(Limits(), field.name) + 1}))) == usual
     }
-    assert idle == NOT_ENFORCED
+    assert idle == NEEDS.keys()
 
 
 def test_names_of_tenants_are_their_own():

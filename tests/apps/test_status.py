@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from policy.flows.cookies import LAYOUT
+from ryu_apps.connection_limits import OLD_SWITCH
 from ryu_apps.engine import Engine, EngineSettings
 from ryu_apps.facts import GraceOver
 from ryu_apps.learn_settings import LearnSettings
@@ -108,6 +109,7 @@ def test_everything_is_enforced():
         "network": "vlan-0",
         "vlan": 0,
         "zone": zones["tap-web"],
+        "connections": {"limit": 100_000, "enforced": False, "reason": OLD_SWITCH},
         "labels": {"role": "web"},
     }
     assert len(status["vnics"]) == 2

@@ -37,6 +37,7 @@ from ryu_apps.facts import (
     FlowsRead,
     GoOn,
     Later,
+    LimitZones,
     MetersRead,
     PolicyLoaded,
     PolicyRefused,
@@ -57,7 +58,7 @@ from ryu_apps.remote import WRITE_PACE
 from ryu_apps.status import enforced, status_of
 from topology.join import resolve
 from topology.ports import VnicPort
-from topology.rows import COLUMNS, LEARNED_KEY, Change, Database, apply_changes
+from topology.rows import FIELDS, LEARNED_KEY, Change, CtZoneRow, Database, DatapathRow, apply_changes
 from topology.vnic import Everybody
 from topology.zones import ZONE_KEY
 
@@ -218,7 +219,7 @@ class World:
         new = self.servers[database.remote] = self.with_writes(database)
         changes = [
             Change(table, uuid, new.row(table, uuid))
-            for table in COLUMNS
+            for table in FIELDS
             for uuid in sorted({*_rows(old, table), *_rows(new, table)})
             if old.row(table, uuid) != new.row(table, uuid)
         ]
@@ -326,6 +327,10 @@ class World:
                 there = all(uuid in self.servers[remote].interfaces for uuid, _ in texts)
                 with_texts = functools.partial(_with_keys, key=LEARNED_KEY, values=dict(texts))
                 self._write(remote, "learned addresses", with_texts if there else None)
+            case LimitZones(remote, limits):
+                self.writes.append(effect)
+                assert self.servers[remote].limits and limits
+                self._write(remote, "limits", functools.partial(_limited, limits=limits))
             case SecureBridge(remote, uuid):
                 self.writes.append(effect)
                 there = uuid in self.servers[remote].bridges
@@ -373,6 +378,11 @@ class World:
                 and key in old.interfaces[uuid].external_ids
             }
             database = _with_keys(database, key, values)
+        if old.limits and not database.datapaths:
+            kept = {uuid: row.datapaths for uuid, row in old.switches.items()}
+            switches = {uuid: replace(row, datapaths=kept[uuid]) for uuid, row in database.switches.items()}
+            rows = {"datapaths": old.datapaths, "ct_zones": old.ct_zones}
+            database = replace(database, limits=True, switches=switches, **rows)
         for uuid, row in old.bridges.items():
             if uuid in database.bridges and row.other_config:
                 database = _secured(database, uuid)
@@ -494,8 +504,7 @@ def _shut_if(port, refused, engine):
 
 
 def _rows(database, table):
-    names = {"Open_vSwitch": "switches", "Bridge": "bridges", "Port": "ports", "Interface": "interfaces"}
-    return getattr(database, names[table])
+    return getattr(database, FIELDS[table])
 
 
 def _with_keys(database, key, values):
@@ -506,6 +515,24 @@ def _with_keys(database, key, values):
             rest = {name: text for name, text in rows[uuid].external_ids.items() if name != key}
             rows[uuid] = replace(rows[uuid], external_ids=rest if value is None else {**rest, key: str(value)})
     return replace(database, interfaces=rows)
+
+
+def _limited(database, limits):
+    """The database with these limits of conntrack's zones, as `OvsdbClient.limit_zones` writes them."""
+    ((uuid, switch),) = database.switches.items()
+    for name, zone, limit in limits:
+        datapath = database.datapaths.get(f"d-{name}", DatapathRow(f"d-{name}", ours=True))
+        row_uuid = datapath.zones.get(zone, f"z-{name}-{zone}")
+        row = database.ct_zones.get(row_uuid)
+        assert row is None or row.ours
+        zones = {**datapath.zones, zone: row_uuid}
+        rows = {**database.ct_zones, row_uuid: CtZoneRow(row_uuid, limit, ours=True)}
+        if limit is None:
+            del zones[zone], rows[row_uuid]
+        switch = replace(switch, datapaths={**switch.datapaths, name: datapath.uuid})
+        datapaths = {**database.datapaths, datapath.uuid: replace(datapath, zones=zones)}
+        database = replace(database, switches={uuid: switch}, datapaths=datapaths, ct_zones=rows)
+    return database
 
 
 def _secured(database, uuid):

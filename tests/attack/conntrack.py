@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6PacketTooBig, ICMPv6ParamProblem, ICMPv6TimeExceeded, IPv6
-from scapy.layers.sctp import SCTP, SCTPChunkInit
+from scapy.layers.sctp import SCTP, SCTPChunkData
 from scapy.packet import Packet, Raw
 
 from policy.flows.cookies import Drop
@@ -315,8 +315,8 @@ FAMILY = Family(
             "Talk by a protocol that filters forget.",
             Elsewhere.POLICY,
             lambda s: [
-                ether(dst=SERVER.mac) / ip4(dst=SERVER.ip4) / SCTP(sport=4304, dport=443) / SCTPChunkInit() / s.mark,
-                ether(dst=SERVER.mac) / ip6(dst=SERVER.ip6) / SCTP(sport=4304, dport=443) / SCTPChunkInit() / s.mark,
+                ether(dst=SERVER.mac) / ip4(dst=SERVER.ip4) / SCTP(sport=4304, dport=443) / SCTPChunkData(data=s.mark),
+                ether(dst=SERVER.mac) / ip6(dst=SERVER.ip6) / SCTP(sport=4304, dport=443) / SCTPChunkData(data=s.mark),
             ],
         ),
         Attack(
@@ -344,7 +344,7 @@ FAMILY = Family(
         Honest("ESP to who allows everything", lambda s: ether() / ip6(nh=50) / Raw(s.mark), frozenset({VIC})),
         Honest(
             "SCTP to who allows everything",
-            lambda s: ether() / ip4() / SCTP(sport=4307, dport=9) / SCTPChunkInit() / s.mark,
+            lambda s: ether() / ip4() / SCTP(sport=4307, dport=9) / SCTPChunkData(data=s.mark),
             frozenset({VIC}),
         ),
     ),

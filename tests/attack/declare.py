@@ -83,6 +83,8 @@ class Attack:
     by: str = EVIL
     counted: int | None = None
     """How often the reason counts it at least; None: once for each frame."""
+    passes_on: str | None = None
+    """The version of Open vSwitch on which it gets past to vic, by a fault of that version."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.attack.declare import LOSES, reason_label
+from tests.attack.declare import LOSES, VIC, Limit, reason_label
 from tests.attack.families import FAMILIES
 from tests.attack.harness import battle as fought
 from tests.attack.results import FAILED, KNOWN, LOST, note
@@ -33,9 +33,19 @@ def battle(module_lab):
         yield battle
 
 
+def version(battle):
+    """Of the Open vSwitch that is attacked."""
+    return battle.place.ovs.appctl("version").split()[-1]
+
+
 @pytest.mark.parametrize(("family", "attack"), ATTACKS)
 def test_stopped(battle, family, attack):
     note(family.name, attack.name, FAILED)
+    if attack.passes_on == version(battle):
+        battle.arrives(family.name, Limit(attack.name, attack.wants, "", attack.sends, frozenset({VIC}), attack.by))
+        note(family.name, attack.name, KNOWN)
+        battle.undisturbed()
+        return
     outcome = battle.carry_out(family.name, attack)
     note(family.name, attack.name, outcome.result)
     outcome.check()
@@ -63,7 +73,7 @@ def test_a_known_limit_is_one(battle, family, limit):
 
 @pytest.mark.parametrize(("family", "loss"), LOSSES)
 def test_a_known_loss_is_one(battle, family, loss):
-    if battle.place.ovs.appctl("version").split()[-1] != LOSES:
+    if version(battle) != LOSES:
         # The loss is a fault of that version: another one must not have it, or is to be declared, too.
         battle.arrives(family.name, loss)
         return

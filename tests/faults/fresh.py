@@ -14,7 +14,7 @@ from ryu_apps.ovsdb_facts import OvsdbSnapshot
 from ryu_apps.ovsdb_replica import Replica
 from tests.live.shop import Shop
 from tests.live.test_bundles import LiveRoom
-from topology.rows import COLUMNS, Database, apply_changes
+from topology.rows import Database, apply_changes
 
 
 def database_of(shop: Shop) -> Database:
@@ -30,8 +30,8 @@ def database_of(shop: Shop) -> Database:
             replica.wait(poller)
             poller.timer_wait(100)
             poller.block()
-        everything = [(table, row_uuid) for table in COLUMNS for row_uuid in replica.tables[table].rows]
-        return apply_changes(Database(shop.ovs.db), replica.changes(everything))
+        everything = [(table, row_uuid) for table in replica.columns for row_uuid in replica.tables[table].rows]
+        return apply_changes(Database(shop.ovs.db, limits=replica.limits), replica.changes(everything))
     finally:
         replica.close()
 

@@ -5,6 +5,7 @@ The datapath is OVS's dummy one: bridges with ``datapath_type=dummy`` and interf
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -13,14 +14,15 @@ import tempfile
 import time
 from pathlib import Path
 
-SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
+# Where OVS's own programs look for it, too (ovs-vsctl(8)); the programs themselves are found by PATH.
+SCHEMA = Path(os.environ.get("OVS_PKGDATADIR", "/usr/share/openvswitch")) / "vswitch.ovsschema"
 DEADLINE = 20.0
 
 
 class PrivateOvs:
     """Starts on entry, stops its own processes by their ids on exit, and removes its folder."""
 
-    def __init__(self, *remotes: str, options: tuple[str, ...] = ()) -> None:
+    def __init__(self, *remotes: str, options: tuple[str, ...] = (), schema: Path | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="pc-ovs-"))
         self.socket = self.folder / "db.sock"
         self.remote = f"unix:{self.socket}"
@@ -32,12 +34,13 @@ class PrivateOvs:
         }
         self._remotes = (f"punix:{self.socket}", *remotes)
         self._options = options
+        self._schema = schema or SCHEMA
         self.server: subprocess.Popen | None = None
         self._switch: subprocess.Popen | None = None
 
     def __enter__(self) -> PrivateOvs:
         try:
-            subprocess.run(["ovsdb-tool", "create", self.folder / "conf.db", SCHEMA], check=True)
+            subprocess.run(["ovsdb-tool", "create", self.folder / "conf.db", self._schema], check=True)
             self.start_server()
             self._switch = self._start("ovs-vswitchd", "--disable-system", "--enable-dummy", self.remote)
             self.vsctl("init")
@@ -59,6 +62,20 @@ class PrivateOvs:
     def stop_server(self) -> None:
         self._stop(self.server)
         self.socket.unlink(missing_ok=True)
+
+    def transact(self, *operations: dict) -> None:
+        """A transaction in OVSDB's own words (RFC 7047, 5.2), for what `ovs-vsctl` may not know."""
+        command = ["ovsdb-client", "transact", self.remote, json.dumps(["Open_vSwitch", *operations])]
+        done = subprocess.run(command, env=self._environment, capture_output=True, text=True)
+        assert done.returncode == 0 and '"error"' not in done.stdout, done.stdout + done.stderr
+
+    def convert(self, schema: Path) -> None:
+        """The database of a server that is stopped gets another schema."""
+        subprocess.run(["ovsdb-tool", "convert", self.folder / "conf.db", schema], check=True)
+
+    def convert_online(self, schema: Path) -> None:
+        """The database of a running server gets another schema."""
+        subprocess.run(["ovsdb-client", "convert", self.remote, schema], check=True, env=self._environment)
 
     def freeze_server(self) -> None:
         self.server.send_signal(signal.SIGSTOP)

@@ -12,6 +12,7 @@ from tests.live.shop import Shop
 from topology.rows import INTERFACE_KEYS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operation.md").read_text()
+(LIMITS,) = re.findall(r"^```sh give-back-limits\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 (RECIPE,) = re.findall(r"^```sh give-back\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
@@ -53,6 +54,8 @@ def test_the_bridge_is_an_ordinary_switch_again_and_nothing_of_ours_is_left(shop
     left = shop.ovs.vsctl("get", "bridge", shop.bridge, *columns).splitlines()
     assert left == ["standalone", "{}", "{}", "[]"]
     assert "portcullis" not in shop.ovs.vsctl("list", "interface")
+    subprocess.run(["bash", "-ec", LIMITS], env=shop.ovs.env, check=True, timeout=60)
+    assert shop.ovs.find("ct_zone") == [] and shop.ovs.find("datapath") == []
 
 
 def test_it_can_be_taken_again(shop):

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 import pytest
 
 from mininet_scenarios.lab import Lab, LiveGuest
-from mininet_scenarios.lab.dhcp import DhcpClient, DhcpServer
+from mininet_scenarios.lab.dhcp import SHORTEST_LEASE, DhcpClient, DhcpServer
 from mininet_scenarios.lab.guests import mac_for
 from mininet_scenarios.words import blocked, connect, now_cut, reaches, send_frame, sniff, still_open
 from tests.topology.exchanges import arp, client4, probe, server4
@@ -38,7 +38,7 @@ class Place:
     web and heir always get the same IPv4 address, brief never gets one.
     """
 
-    def __init__(self, lab: Lab, *learn: str) -> None:
+    def __init__(self, lab: Lab, *learn: str, renewal: int | None = None) -> None:
         self.lab = lab
         self.ovs = lab.ovs()
         options = [word for how in learn for word in ("--portcullis-learn", how)]
@@ -54,7 +54,7 @@ class Place:
         self.controller.wait_enforced(until=self.told("web", lambda vnic: vnic["state"] == "enforced"))
         pools = ("10.0.0.100,10.0.0.200", "2001:db8::100,2001:db8::200,64")
         reserved = {self.web.mac: "10.0.0.50", self.heir.mac: "10.0.0.60", mac_for("brief"): "ignore"}
-        self.server = DhcpServer(lab.directory, self.router, pools, reserved)
+        self.server = DhcpServer(lab.directory, self.router, pools, reserved, renewal)
 
     def guest(self, name: str, *addresses: str) -> LiveGuest:
         """Another guest, with addresses that it just takes."""
@@ -79,6 +79,10 @@ class Place:
             return sorted((entry["source"], entry["address"]) for entry in vnic.get("learned", ())) == wanted
 
         self.controller.wait_enforced(until=self.told(name, has))
+
+    def learned(self, name: str) -> list[dict]:
+        """What the status says that a vNIC has learned."""
+        return next(vnic["learned"] for vnic in self.controller.status()["vnics"] if vnic["port"] == name)
 
     def findings(self) -> set[tuple[str, str]]:
         """What the controller has found: code and port."""
@@ -162,6 +166,27 @@ def test_a_guest_that_floods_dhcp_neither_drowns_the_server_nor_keeps_its_neighb
     seconds = time.monotonic() - began
     heard = place.server.heard(f"DHCPDISCOVER(eth0) {loud.mac}") - before
     assert 0 < heard <= 20 + 10 * (seconds + 1), (heard, seconds)
+
+
+def test_a_client_that_renews_keeps_its_lease_for_longer(lab):
+    """By itself, to its server alone, from the address that it has: nobody hears of a new exchange."""
+    place = Place(lab, "dhcp", renewal=3)
+    web, router = place.web, place.router
+    with place.server, place.client(web) as client:
+        four = client.get(4)
+        place.wait_learned("web", dhcp4=four)
+        (lease,) = place.learned("web")
+        began = time.time()
+        with sniff(router, {"src": four, "dst": "10.0.0.1", "protocol": 17, "dport": 67}) as renewals:
+            link = connect(web, router, "tcp/80", over=4)
+            renewals.sees(within=15)
+        longer = place.told("web", lambda vnic: vnic["learned"][0]["until"] > lease["until"])
+        place.controller.wait_enforced(until=longer)
+        (renewed,) = place.learned("web")
+        assert {**renewed, "until": 0} == {**lease, "until": 0}
+        assert renewed["until"] >= began + SHORTEST_LEASE - 1
+        still_open(link)
+        assert place.server.heard("DHCPDISCOVER(eth0)") == 1
 
 
 def test_first_use_gives_way_to_a_lease(lab):

@@ -1,14 +1,21 @@
 """Rows from columns, and changes that add up."""
 
+from uuid import UUID
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from topology.rows import (
     COLUMNS,
+    FIELDS,
+    LIMIT_COLUMNS,
+    LIMIT_KEY,
     MAX_TEXT,
     BridgeRow,
     Change,
+    CtZoneRow,
     Database,
+    DatapathRow,
     InterfaceRow,
     PortRow,
     SwitchRow,
@@ -61,11 +68,26 @@ def test_datapath_ids():
     assert [parse_datapath_id(text) for text in (None, "", "10", "x" * 16, "0" * 16)] == [None] * 5
 
 
-@given(st.sampled_from(sorted(COLUMNS)), st.data())
+MAPS = ("external_ids", "options", "other_config", "datapaths", "ct_zones")
+
+
+@given(st.sampled_from(sorted(FIELDS)), st.data())
 def test_missing_columns_do_no_harm(table, data):
-    columns = data.draw(st.sets(st.sampled_from(COLUMNS[table])))
-    assert make_row(table, "u", {column: [] if column not in ("external_ids", "options", "other_config") else {}
-                                 for column in columns}).uuid == "u"  # fmt: skip
+    columns = data.draw(st.sets(st.sampled_from((*COLUMNS.get(table, ()), *LIMIT_COLUMNS.get(table, ())))))
+    assert make_row(table, "u", {column: {} if column in MAPS else [] for column in columns}).uuid == "u"
+
+
+def test_zones_and_their_limits():
+    switch = make_row("Open_vSwitch", "s", {"datapaths": {"netdev": UUID(int=1)}})
+    assert switch.datapaths == {"netdev": str(UUID(int=1))}
+    ours = {"external_ids": {LIMIT_KEY: "true", "other": "x"}}
+    assert make_row("Datapath", "d", {"ct_zones": {5: UUID(int=2)}, **ours}) == DatapathRow(
+        "d", {5: str(UUID(int=2))}, ours=True
+    )
+    assert make_row("CT_Zone", "z", {"limit": [9], **ours}) == CtZoneRow("z", 9, ours=True)
+    assert make_row("CT_Zone", "z", {"limit": [], "external_ids": {"other": "x"}}) == CtZoneRow("z")
+    assert make_row("Bridge", "b", {"datapath_type": "netdev"}).datapath_type == "netdev"
+    assert make_row("Bridge", "b", {"datapath_type": ""}).datapath_type == "system"
 
 
 def test_changes_add_up():

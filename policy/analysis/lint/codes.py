@@ -96,9 +96,9 @@ _TABLE = (
         "the sides never meet. It guards nothing.",
     ),
     Code(
-        "PC601", Severity.WARNING, "limit that limits nothing",
-        "The limit `connections` (at one time) is read and not enforced: Open vSwitch 3.1 lets a controller of another "
-        "machine bound conntrack's entries neither by OpenFlow nor by OVSDB. `new_connections` is enforced.",
+        "PC601", Severity.WARNING, "limit that needs a newer switch",
+        "The limit `connections` (at one time) is enforced where the OVSDB server can say so (Open vSwitch 3.3 or "
+        "newer); older ones limit nothing: there `new_connections` bounds a vNIC. `status` tells it of each vNIC.",
     ),
     Code(
         "PC901", Severity.ERROR, "silence without a reason",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from policy.analysis.assertions import vacuous_assertions
 from policy.analysis.contexts import Contexts
-from policy.analysis.lint import hidden, names, overruled, redundant, unenforced, unmentioned, wide
+from policy.analysis.lint import demanding, hidden, names, overruled, redundant, unmentioned, wide
 from policy.analysis.lint.findings import Finding
 from policy.analysis.lint.silence import Silence, silenced, silences
 from policy.analysis.lint.sources import read_sources
@@ -37,7 +37,7 @@ def _all(document: Document, files: Mapping[str, bytes], pairs: int) -> Iterator
     yield from names.find(contexts, read_sources(files))
     yield from wide.find(contexts, pairs)
     yield from unmentioned.find(contexts)
-    yield from unenforced.find(document)
+    yield from demanding.find(document)
     for problem in vacuous_assertions(document):
         yield Finding("PC501", problem.place, problem.message)
 
