@@ -1,7 +1,5 @@
 """The loader's promise: whatever it is given, a document or a `PolicyError` with places that exist, and soon."""
 
-import time
-
 import pytest
 import yaml
 from hypothesis import example, given, settings
@@ -11,7 +9,11 @@ from policy.errors import PolicyError
 from policy.load import load_texts
 from policy.model import Document
 from policy.selectors import SelectorError, parse_selector
+from tests.policy.effort import costs_at_most
 from tests.policy.schema import complaints
+
+# In inventories of 500 VMs (`costs_at_most`). The dearest of the hostile files takes 7 of them, a small one next to none.
+SOON, LITTLE = 10, 25
 
 GOOD = """\
 version: 1
@@ -102,10 +104,9 @@ TOKENS = st.lists(
 
 
 def check(files):
-    begin = time.perf_counter()
     try:
-        assert isinstance(load_texts(files), Document)
-        assert [told for text in files.values() for told in complaints(text)] == []
+        with costs_at_most(SOON):
+            document = load_texts(files)
     except PolicyError as error:
         assert error.problems
         for problem in error.problems:
@@ -113,7 +114,9 @@ def check(files):
             assert 1 <= problem.place.line <= text.count("\n") + text.count("\r") + text.count("\x85") + 9
             assert problem.place.column >= 1
             assert problem.message.isprintable() and len(problem.message) < 600
-    assert time.perf_counter() - begin < 1
+    else:
+        assert isinstance(document, Document)
+        assert [told for text in files.values() for told in complaints(text)] == []
 
 
 @given(st.dictionaries(st.sampled_from(["a.yaml", "b.yaml"]), st.binary(max_size=200), min_size=1))
@@ -224,10 +227,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_files_cost_little(name):
-    begin = time.perf_counter()
     with_version = HOSTILE[name] if name.startswith(("tag", "deep")) else "version: 1\n" + HOSTILE[name]
-    try:
-        load_texts({"a.yaml": with_version.encode()})
-    except PolicyError as error:
-        assert len(error.problems) <= 1001
-    assert time.perf_counter() - begin < 2  # measured: each below 0.7 s
+    with costs_at_most(LITTLE):
+        try:
+            load_texts({"a.yaml": with_version.encode()})
+        except PolicyError as error:
+            assert len(error.problems) <= 1001
