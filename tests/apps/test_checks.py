@@ -1,6 +1,5 @@
 """Settings that cannot be meant: the controller says so in one line, and does not start."""
 
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -101,17 +100,6 @@ def test_tls_files_that_are_none(problem, keys, spoilt, told):
 def test_keys_that_mean_nothing(problem):
     told = problem("[DEFAULT]\nx = 1\n[portcullis]\nuplinks = eth1\nlog-rate = 5\ngrace = 3\n")
     assert told.endswith("/ryu.conf: unknown in [portcullis]: uplinks, log-rate; did you mean 'uplink'?")
-
-
-@pytest.fixture
-def taken():
-    """A port at which somebody listens who would share it."""
-    with socket.socket() as other:
-        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
-            other.setsockopt(socket.SOL_SOCKET, option, 1)
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        yield other.getsockname()[1]
 
 
 @pytest.mark.parametrize("option", ["--ofp-tcp-listen-port", "--wsapi-port"])

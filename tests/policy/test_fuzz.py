@@ -2,17 +2,18 @@
 
 import pytest
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from policy.errors import PolicyError
 from policy.load import load_texts
 from policy.model import Document
 from policy.selectors import SelectorError, parse_selector
+from tests.examples import examples
 from tests.policy.effort import costs_at_most
 from tests.policy.schema import complaints
 
-# In inventories of 500 VMs (`costs_at_most`). The dearest of the hostile files takes 7 of them, a small one next to none.
+# In inventories of 500 VMs (`costs_at_most`). The dearest of the hostile files takes 7, a small one next to none.
 SOON, LITTLE = 10, 25
 
 GOOD = """\
@@ -120,26 +121,26 @@ def check(files):
 
 
 @given(st.dictionaries(st.sampled_from(["a.yaml", "b.yaml"]), st.binary(max_size=200), min_size=1))
-@settings(deadline=None, max_examples=200)
+@examples(200)
 def test_bytes(files):
     check(files)
 
 
 @given(TOKENS)
 @example(["[", "*a"])
-@settings(deadline=None, max_examples=300)
+@examples(300)
 def test_tokens(tokens):
     check({"a.yaml": "".join(tokens).encode()})
 
 
 @given(SECTIONS, st.booleans())
-@settings(deadline=None, max_examples=400)
+@examples(250)
 def test_trees(tree, flow):
     check({"a.yaml": yaml.safe_dump(tree, allow_unicode=True, default_flow_style=flow).encode()})
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=300)
+@examples(200)
 def test_mutations_of_a_good_policy(data):
     files = {"a.yaml": GOOD, "b.yaml": GOOD_TENANT}
     for _ in range(data.draw(st.integers(1, 4))):
@@ -183,7 +184,7 @@ def test_the_good_policy_is_good():
         ).map("".join),
     )
 )
-@settings(deadline=None, max_examples=400)
+@examples(400)
 def test_selectors(text):
     try:
         parse_selector(text)
