@@ -23,8 +23,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-dep
 # What `system` sees to: those of the setup, unless a target adds more.
 PACKAGES = $(APT)
 
-# Two test files at a time: most of a test is waiting. The tests of one file stay together, in order.
-PARALLEL := -n 2 --dist loadfile
+# Three test files at a time, also on two processors: most of a live test is waiting. The tests of one file stay together,
+# in order: many share a switch and guests, which another process would have to start anew.
+PARALLEL := -n 3 --dist loadfile
 
 # More words for pytest: make live ARGS="-k stream -x"
 ARGS ?=
@@ -99,9 +100,10 @@ faults: setup ## everything breaks, under traffic, many times over: some ten min
 golden: setup ## write the golden files anew; then review the difference like any change
 	$(BIN)/python -m pytest --update-golden tests/flows $(ARGS)
 
-fuzz: setup ## thousands of random policies and packets, for a night; failures become golden cases
+fuzz: setup ## thousands of random policies, packets and histories, for a night; failures become golden cases
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest --timeout 0 tests/flows/test_roads.py tests/flows/test_real_roads.py \
-	  tests/policy/test_fuzz.py $(ARGS)
+	  tests/policy/test_fuzz.py tests/policy/test_passed_over.py tests/analysis tests/kubernetes \
+	  tests/apps/test_histories.py tests/apps/test_learning_histories.py tests/apps/test_incremental.py $(ARGS)
 
 upgrade: setup ## from the last commit whose tables had another layout to this one, under traffic; needs git's history
 	$(SUDO) $(BIN)/python -m pytest tests/live/upgrade_from_history.py $(ARGS)

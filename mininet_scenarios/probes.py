@@ -87,7 +87,7 @@ class Sniffer:
         """The first of them (at most 50)."""
         return [bytes.fromhex(text) for text in self.guest.ask("frames.seen", sniffer=self._number)["frames"]]
 
-    def sees(self, at_least: int = 1, within: float = 3.0) -> None:
+    def sees(self, at_least: int = 1, within: float = 10.0) -> None:
         """At least so many frames arrive, within so many seconds."""
         seen = self.guest.ask("frames.seen", sniffer=self._number, at_least=at_least, timeout=within)
         if seen["count"] < at_least:

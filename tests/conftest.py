@@ -1,6 +1,8 @@
 """What holds for every level of tests."""
 
 import os
+import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -9,6 +11,17 @@ pytest_plugins = ("tests.lab_fixtures",)
 
 # In CI a test that did not run is a test that failed.
 NOT_RUN = ("skipped", "xfailed")
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port at which somebody listens who would share it."""
+    with socket.socket() as other:
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+            other.setsockopt(socket.SOL_SOCKET, option, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -20,6 +20,9 @@ from mininet_scenarios.lab.shell import last_lines
 
 Status = dict[str, Any]
 
+# Seconds until what is sure to come is given up: an end to what hangs, far from what a busy machine needs.
+PATIENCE = 60.0
+
 
 def free_port() -> int:
     """A TCP port on our loopback that nobody uses just now."""
@@ -190,7 +193,7 @@ class Controller:
         """Its status page."""
         return dict(self.get("/status"))
 
-    def told(self, condition: Callable[[Status], object], within: float = 20.0) -> Status:
+    def told(self, condition: Callable[[Status], object], within: float = PATIENCE) -> Status:
         """Its status page, as soon as that fits, enforced or not; it may not have started yet."""
         deadline = time.monotonic() + within
         seen: object = "no answer yet"
@@ -204,7 +207,7 @@ class Controller:
             time.sleep(0.05)  # the page tells of no change that it has not noticed: ask again in a moment
         raise ControllerError(f"not told in {within:.1f} s; the last status: {seen}\n{last_lines(self.log)}")
 
-    def change_policy(self, text: str, name: str = "policy.yaml", timeout: float = 20.0) -> Status:
+    def change_policy(self, text: str, name: str = "policy.yaml", timeout: float = PATIENCE) -> Status:
         """Write a policy file anew and wait until it is in force everywhere; one with errors is an error here."""
         write_policy(self.policy / name, text)
 
@@ -216,7 +219,7 @@ class Controller:
         return self.wait_enforced(timeout, settled)
 
     def wait_enforced(
-        self, timeout: float = 20.0, until: Callable[[Status], bool] | None = None, *, settle: bool = True
+        self, timeout: float = PATIENCE, until: Callable[[Status], bool] | None = None, *, settle: bool = True
     ) -> Status:
         """Wait until every bridge enforces the newest policy and topology; return the status.
 

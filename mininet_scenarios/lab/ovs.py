@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mininet_scenarios.lab.controller import PATIENCE
 from mininet_scenarios.lab.names import fresh
 from mininet_scenarios.lab.shell import CommandError, check_tools, ip, last_lines, run
 
@@ -71,15 +72,16 @@ class Ovs:
 
     def vsctl(self, *args: str) -> str:
         """ovs-vsctl; waits until the switch has done it."""
-        return run("ovs-vsctl", f"--db={self.db}", "--timeout=20", *args, env=self.env).strip()
+        return run("ovs-vsctl", f"--db={self.db}", f"--timeout={PATIENCE:.0f}", *args, env=self.env).strip()
 
     def ofctl(self, command: str, bridge: str, *args: str) -> str:
         """ovs-ofctl COMMAND BRIDGE ARGS, over OpenFlow 1.4."""
-        return run("ovs-ofctl", "-O", "OpenFlow14", "--timeout=20", command, bridge, *args, env=self.env)
+        return run("ovs-ofctl", "-O", "OpenFlow14", f"--timeout={PATIENCE:.0f}", command, bridge, *args, env=self.env)
 
     def appctl(self, *args: str) -> str:
         """ovs-appctl to this switch process."""
-        return run("ovs-appctl", "--timeout=20", "-t", str(self.run_dir / "ovs-vswitchd.ctl"), *args, env=self.env)
+        here = str(self.run_dir / "ovs-vswitchd.ctl")
+        return run("ovs-appctl", f"--timeout={PATIENCE:.0f}", "-t", here, *args, env=self.env)
 
     def add_bridge(self, name: str | None = None, *, controller: str | None = None, fail_mode: str = "secure") -> str:
         """Add a bridge and return its name. `controller` is a target such as `tcp:127.0.0.1:6653`.

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.analysis.assertions import check_assertions, examine, vacuous_assertions
@@ -14,6 +14,7 @@ from policy.members import side_has
 from policy.model import Assertion, Verdict
 from policy.terms import parse_term
 from tests.analysis.strategies import PLACE, connections, documents, sides, terms, truth
+from tests.examples import examples
 
 
 @st.composite
@@ -36,7 +37,7 @@ def about(claim, connection, scope):
     )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(75)
 @given(st.data())
 def test_a_counter_example_is_one_and_without_one_there_is_none(data):
     document = data.draw(asserted())

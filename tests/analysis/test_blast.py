@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from policy.analysis import blast
 from policy.analysis.contexts import Contexts
@@ -13,6 +13,7 @@ from policy.model import Verdict
 from policy.terms import parse_term
 from tests.analysis.strategies import plain
 from tests.analysis.test_lint_rules import documents, everything, leave_out
+from tests.examples import examples
 
 
 def edges(found, protocols=(6, 17, 1, 47)):
@@ -49,7 +50,7 @@ def told(radius):
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(documents())
 def test_radius_is_what_a_search_finds(found):
     reach = Reach(Contexts(found))
@@ -62,7 +63,7 @@ def test_radius_is_what_a_search_finds(found):
         assert told(blast.radius(reach, vm, 1)) == {each: 1 for each, hop in expected.items() if hop == 1}
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(documents())
 def test_services_that_are_ignored_open_no_way(found):
     reach = Reach(Contexts(found), ALL - region_of(parse_term("tcp")))
@@ -71,7 +72,7 @@ def test_services_that_are_ignored_open_no_way(found):
         assert told(blast.radius(reach, vm)) == distances(talking, vm)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(documents())
 def test_a_rules_part_is_what_it_is_without_it(found):
     reach = Reach(Contexts(found))
@@ -86,7 +87,7 @@ def test_a_rules_part_is_what_it_is_without_it(found):
         assert part.without == sum(len(distances(talking, vm).keys() - {None}) for vm in reach.node_of)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(documents())
 def test_the_ranking_says_the_same_for_all(found):
     reach = Reach(Contexts(found))
@@ -99,7 +100,7 @@ def test_the_ranking_says_the_same_for_all(found):
             assert harm.direct == sum(len(step.vms) for step in radius.steps if step.hop == 1)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(documents())
 def test_the_worth_is_counted_hop_by_hop(found):
     reach = Reach(Contexts(found))

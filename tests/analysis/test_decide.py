@@ -1,6 +1,6 @@
 """Decisions for classes against the evaluator, and classes against plain membership."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.analysis.classes import Kind, World
@@ -9,6 +9,7 @@ from policy.analysis.space import UNUSABLE
 from policy.members import group_has
 from policy.model import Verdict
 from tests.analysis.strategies import ADDRESSES, connections, documents, ends, truth, universe
+from tests.examples import examples
 from topology.inventory import DEFAULT_SCOPE
 
 
@@ -42,7 +43,7 @@ def decided(rules, partition, connection):
     return decider.policy.name, decider.rule.name
 
 
-@settings(max_examples=150, deadline=None)
+@examples(75)
 @given(st.data())
 def test_every_connection_is_decided_as_the_evaluator_says(data):
     document = data.draw(documents())
@@ -61,7 +62,7 @@ def test_every_connection_is_decided_as_the_evaluator_says(data):
         assert outcome.reject.has(*kind) == (verdict is Verdict.REJECT)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(40)
 @given(st.data())
 def test_classes_have_the_groups_of_their_ends(data):
     document = data.draw(documents())
@@ -78,7 +79,7 @@ def test_classes_have_the_groups_of_their_ends(data):
             assert found.kind is kind
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(documents())
 def test_classes_hold_every_usable_address_once(document):
     world = World(document)

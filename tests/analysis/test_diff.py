@@ -4,7 +4,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.analysis.group_names import GroupNames
@@ -14,6 +14,7 @@ from policy.evaluate import Endpoint
 from policy.load import load_texts
 from policy.model import Verdict
 from tests.analysis.strategies import VMS, connections, document, documents, policies, rules, truth, universe, vm
+from tests.examples import examples
 
 # What a VM may become: the same, gone, other labels, other addresses, learned addresses, another name, trusted.
 OTHERS = {
@@ -133,7 +134,7 @@ def told(ref):
     return ref and (ref.policy, ref.rule)
 
 
-@settings(max_examples=80, deadline=None)
+@examples(40)
 @given(st.data())
 def test_lines_say_just_what_changes(data):
     old = data.draw(documents(2))

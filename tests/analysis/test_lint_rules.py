@@ -4,7 +4,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from itertools import product
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.analysis.contexts import Contexts
@@ -15,6 +15,7 @@ from policy.evaluate import Connection, Endpoint, evaluate
 from policy.model import Policy, Rule, Tier, Verdict
 from policy.terms import parse_term
 from tests.analysis.strategies import PLACE, document, groups, plain, universe, vm
+from tests.examples import examples
 from topology.inventory import InventoryVnic
 
 VMS = (
@@ -129,7 +130,7 @@ def decides(found, decider):
     return False
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(documents())
 def test_rules_that_never_decide_or_change_nothing_are_all_found_and_no_others(found):
     contexts = Contexts(found)
@@ -142,7 +143,7 @@ def test_rules_that_never_decide_or_change_nothing_are_all_found_and_no_others(f
         assert same == (place in nothing or not decided >> place & 1), decider
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(documents())
 def test_without_those_that_hide_it_a_hidden_rule_decides(found):
     contexts = Contexts(found)
@@ -157,7 +158,7 @@ def test_without_those_that_hide_it_a_hidden_rule_decides(found):
         assert decides(without, contexts.rules.deciders[place])
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(documents())
 def test_pairs_are_counted_as_they_are(found):
     contexts = Contexts(found)

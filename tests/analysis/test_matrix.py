@@ -1,7 +1,7 @@
 """The matrix against the evaluator: VMs as `explain` answers for them, groups over all their members."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.analysis.group_matrix import OUTSIDE, GroupMatrix
@@ -13,11 +13,12 @@ from policy.members import group_has
 from policy.model import Verdict
 from policy.question import UsageError, parse_question
 from tests.analysis.strategies import connections, document, documents, groups, truth
+from tests.examples import examples
 
 SERVICES = ("tcp/80", "tcp/443", "udp/53", "icmp/echo", "icmp4/3", "proto/47", "sctp/5")
 
 
-@settings(max_examples=60, deadline=None)
+@examples(35)
 @given(documents(), st.sampled_from(SERVICES))
 def test_vms_are_answered_for_as_explain_does(found, service):
     matrix = VmMatrix(found)
@@ -43,7 +44,7 @@ def test_vms_are_answered_for_as_explain_does(found, service):
                 assert cells[pair].family == asked.family
 
 
-@settings(max_examples=60, deadline=None)
+@examples(35)
 @given(st.data())
 def test_groups_are_told_over_all_their_members(data):
     one, other = data.draw(groups()), data.draw(groups())

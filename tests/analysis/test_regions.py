@@ -3,7 +3,7 @@
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.analysis.planes import by_line
@@ -12,6 +12,7 @@ from policy.analysis.words import example, summary, terms
 from policy.evaluate import Connection, Endpoint, covers
 from policy.model import ICMP, ICMPV6, SCTP, TCP, UDP, Term
 from policy.terms import parse_term
+from tests.examples import examples
 
 EDGES = (0, 1, 79, 80, 81, 443, 444, 1023, 1024, 65534, 65535)
 KINDS = (0, 3, 8, 128, 255)
@@ -109,7 +110,7 @@ def read_back(text):
     return region_of(found)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(some_terms, some_terms)
 def test_terms_say_the_whole_set_and_each_service_once(one, other):
     region = region_of(one) - region_of(other)

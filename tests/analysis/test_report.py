@@ -4,7 +4,7 @@ import json
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from policy.analysis.contexts import Contexts, places_of
 from policy.analysis.lint.run import lint
@@ -14,6 +14,7 @@ from policy.analysis.report.facts import gather
 from policy.analysis.report.page import report_page
 from policy.load import load_texts
 from tests.analysis.test_lint_rules import documents, talking
+from tests.examples import examples
 
 EVIL = "<script>alert(1)</script><img src=x onerror=y>&lt;\\\"'"
 POLICY = """\
@@ -130,7 +131,7 @@ def test_roles_are_told_as_exceptions():
     ]
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(documents())
 def test_who_talks_by_which_rule_is_all_and_only_what_goes_through(found):
     reach = Reach(Contexts(found))

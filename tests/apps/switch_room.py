@@ -103,7 +103,7 @@ class Room:
 
 
 def ryu_reads(flow_mod):
-    """False for a metered copy to the controller, whose properties Ryu cannot read (OVS reads them: `test_wire`)."""
+    """False for a metered copy to the controller, whose properties Ryu cannot read (OVS does: `test_wire_ovs`)."""
     return struct.pack("!IH", openflow.NICIRA, action_wire.CONTROLLER2) not in flow_mod
 
 

@@ -1,31 +1,38 @@
 """Settings that cannot be meant: the controller says so in one line, and does not start."""
 
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from ryu.app import wsgi
+from ryu.base import app_manager
+from ryu.cfg import CONF
 
 from mininet_scenarios.lab.controller import free_port
+from ryu_apps import settings
+from ryu_apps.checks import problem_of
 
 ROOT = Path(__file__).parents[2]
 
 
-def start(folder, *options, config=""):
+# Their options are known to Ryu as soon as they are imported, as in the controller.
+HAVE_OPTIONS = (wsgi, app_manager, settings)
+
+
+def start(folder, *options):
     """What ryu-manager with our application says when it ends by itself, line by line."""
-    (folder / "ryu.conf").write_text(config)
     (folder / "policy.yaml").write_text("version: 1\n")
     command = [
         str(Path(sys.executable).with_name("ryu-manager")),
-        *("--user-flags", "ryu_apps/settings.py", "--config-file", str(folder / "ryu.conf")),
+        *("--user-flags", "ryu_apps/settings.py"),
         "ryu_apps/portcullis.py",
         *("--portcullis-policy", str(folder), "--portcullis-ovsdb", f"unix:{folder}/db.sock"),
         *("--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(free_port())),
         *("--wsapi-port", str(free_port())),
         *options,
     ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     return [line for line in done.stderr.splitlines() if line.startswith("portcullis: ")]
@@ -39,12 +46,40 @@ def test_a_server_that_is_none_told_by_the_controller(tmp_path):
     )
 
 
-def test_tls_without_keys(tmp_path):
-    (line,) = start(tmp_path, "--portcullis-ovsdb", "ssl:127.0.0.1:6640", config="[portcullis]\novsdb_ca_cert = x\n")
-    assert line == (
-        "portcullis: ssl:127.0.0.1:6640 needs ovsdb_private_key, ovsdb_certificate, ovsdb_ca_cert in [portcullis] of "
+@pytest.fixture
+def problem(tmp_path):
+    """What the controller would say of its settings, asked of the function that it asks."""
+
+    def problem(config, *options):
+        file = tmp_path / "ryu.conf"
+        file.write_text(config)
+        words = ("--portcullis-policy", str(tmp_path), *options)
+        try:
+            CONF(words, project="ryu", default_config_files=[str(file)])
+            return problem_of(CONF)
+        finally:
+            CONF.clear()
+
+    return problem
+
+
+OVER_TLS = ("--portcullis-ovsdb", "ssl:127.0.0.1:6640")
+
+
+def test_tls_without_keys(problem):
+    assert problem("[portcullis]\novsdb_ca_cert = x\n", *OVER_TLS) == (
+        "ssl:127.0.0.1:6640 needs ovsdb_private_key, ovsdb_certificate, ovsdb_ca_cert in [portcullis] of "
         "--config-file; not set: ovsdb_private_key, ovsdb_certificate"
     )
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    """The settings of a key and a certificate that signs itself."""
+    key, certificate = (str(tmp_path_factory.mktemp("keys") / name) for name in ("key", "certificate"))
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", key, "-out", certificate]
+    subprocess.run(["openssl", *words], check=True, capture_output=True)
+    return {"ovsdb_private_key": key, "ovsdb_certificate": certificate, "ovsdb_ca_cert": certificate}
 
 
 @pytest.mark.parametrize(
@@ -55,30 +90,16 @@ def test_tls_without_keys(tmp_path):
         ({"ovsdb_ca_cert": "/dev/null"}, "ovsdb_ca_cert = /dev/null is no certificate in PEM form"),
     ],
 )
-def test_tls_files_that_are_none(tmp_path, spoilt, told):
-    files = [str(tmp_path / name) for name in ("key", "certificate", "certificate")]
-    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", files[0], "-out", files[1]]
-    subprocess.run(["openssl", *words], check=True, capture_output=True)
-    keys = dict(zip(("ovsdb_private_key", "ovsdb_certificate", "ovsdb_ca_cert"), files, strict=True)) | spoilt
-    config = "[portcullis]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items())
-    (line,) = start(tmp_path, "--portcullis-ovsdb", "ssl:127.0.0.1:6640", config=config)
-    assert told in line
+def test_tls_files_that_are_none(problem, keys, spoilt, told):
+    settings = ["[portcullis]", *(f"{key} = {value}" for key, value in (keys | spoilt).items())]
+    assert told in problem("\n".join(settings), *OVER_TLS)
+    fine = ["[portcullis]", *(f"{key} = {value}" for key, value in keys.items())]
+    assert problem("\n".join(fine), *OVER_TLS) is None
 
 
-def test_keys_that_mean_nothing(tmp_path):
-    (line,) = start(tmp_path, config="[DEFAULT]\nx = 1\n[portcullis]\nuplinks = eth1\nlog-rate = 5\ngrace = 3\n")
-    assert line.endswith("/ryu.conf: unknown in [portcullis]: uplinks, log-rate; did you mean 'uplink'?")
-
-
-@pytest.fixture
-def taken():
-    """A port at which somebody listens who would share it."""
-    with socket.socket() as other:
-        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
-            other.setsockopt(socket.SOL_SOCKET, option, 1)
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        yield other.getsockname()[1]
+def test_keys_that_mean_nothing(problem):
+    told = problem("[DEFAULT]\nx = 1\n[portcullis]\nuplinks = eth1\nlog-rate = 5\ngrace = 3\n")
+    assert told.endswith("/ryu.conf: unknown in [portcullis]: uplinks, log-rate; did you mean 'uplink'?")
 
 
 @pytest.mark.parametrize("option", ["--ofp-tcp-listen-port", "--wsapi-port"])

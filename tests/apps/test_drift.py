@@ -13,10 +13,10 @@ from policy.flows.tables import TABLES
 from ryu_apps.facts import Due, FlowsTouched, ReadFailed, ReadFlows, ReadMeters, RoleTold, Unwatched
 from ryu_apps.session import LOOK_AGAIN, LOOK_AT_METERS, LOOKS, REST
 from ryu_apps.switches.flow_monitor import request, touches_ours
+from tests.apps.bridges import installed as told
 from tests.apps.reporting import PORTS
 from tests.apps.shops import OTHER, a, flows_of, shop, waiting
 from tests.apps.worlds import World
-from tests.apps.worlds import installed as told
 
 OPENER = Flow(TABLES["CLASSIFY"], 65535, (), (Output(2),), 0x1)
 

@@ -13,7 +13,7 @@ from policy.flows.meters import Meter
 from policy.flows.slots import SLOTS
 from policy.flows.tables import TABLES
 from ryu_apps.generations import Remains, shared_meters, sort
-from tests.apps.worlds import installed, with_layout
+from tests.apps.bridges import installed, with_layout
 
 OLDER = LAYOUT - 1
 MAC = 0x525400000001

@@ -3,13 +3,14 @@ from what was told (the world checks each bundle), and when all is well again th
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.flows.cookies import LAYOUT, Kind, reason
 from ryu_apps.facts import BundleDone, BundleRefused, Due, FlowsRead, GraceOver, ReadFailed, RetryWrites
 from tests.apps.shops import APP, BAD, DB, ETH, MOVED, NONE, ONE, OTHER, WEB, A, B, a, b
 from tests.apps.worlds import World
+from tests.examples import examples
 from tests.topology.builders import P
 
 POLICIES = (ONE, OTHER, MOVED, NONE, BAD, None)
@@ -117,7 +118,7 @@ steps = st.one_of(
 
 
 @given(st.lists(steps, max_size=25), st.booleans())
-@settings(max_examples=40, deadline=None)
+@examples(20)
 def test_any_history_ends_well(history, one_by_one):
     world = World((A, B), one_by_one)
     for happen, *arguments in history:

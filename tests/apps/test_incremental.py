@@ -9,7 +9,7 @@ from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.errors import PolicyError
@@ -26,6 +26,7 @@ from ryu_apps.learner import LearnSettings
 from ryu_apps.session import Session
 from tests.apps.test_histories import back, change, connect, lose, refusing
 from tests.apps.worlds import UPLINKS, World
+from tests.examples import examples
 from tests.topology.builders import P, database, vnic
 from topology.join import Resolver, resolve
 from topology.vnic import Everybody, offline_vnics
@@ -305,7 +306,7 @@ steps = st.one_of(
 
 
 @given(policies, ports, ports, st.lists(steps, max_size=12), st.booleans(), st.booleans(), st.sampled_from((6, 10**5)))
-@settings(max_examples=40, deadline=None)
+@examples(25)
 def test_what_is_kept_is_what_a_fresh_engine_works_out(files, on_a, on_b, history, one_by_one, collide, most):
     with everything_checked(collide, most):
         world = World((A, B), one_by_one, learning=LearnSettings(("dhcp", "first-use")))

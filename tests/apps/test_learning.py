@@ -24,7 +24,7 @@ from tests.apps.learning_room import (
     text,
 )
 from tests.apps.shops import ETH, A, a
-from tests.apps.worlds import _with_keys
+from tests.apps.worlds import with_keys
 from tests.topology.builders import MAC_1, MAC_2
 from tests.topology.exchanges import (
     BROADCAST,
@@ -61,7 +61,7 @@ def test_an_address_counts_in_the_batch_that_brings_it():
     assert has(world) == {"10.0.0.50"} and text(world) is None
     assert world.holds_wanted(1)
     # What OVSDB says meanwhile of the same row does not undo it.
-    world.update(_with_keys(world.servers[A], "labels", {"i-tap-web": "x=y"}))
+    world.update(with_keys(world.servers[A], "labels", {"i-tap-web": "x=y"}))
     world.run()
     assert has(world) == {"10.0.0.50"}
     world.refuse_writes = None

@@ -34,7 +34,7 @@ from tests.apps.learning_room import (
     text,
 )
 from tests.apps.shops import ETH, A, B, a, b
-from tests.apps.worlds import _with_keys
+from tests.apps.worlds import with_keys
 from tests.topology.builders import MAC_1, MAC_2, vnic
 from tests.topology.exchanges import (
     BROADCAST,
@@ -333,11 +333,11 @@ def test_what_is_turned_off_counts_no_longer_after_a_restart():
     world = lab()
     tell(world, *EXCHANGE, arp("10.0.0.51"))
     after = lab(learning=LearnSettings(("dhcp",)))
-    after.update(_with_keys(after.servers[A], LEARNED_KEY, {"i-tap-web": text(world)}))
+    after.update(with_keys(after.servers[A], LEARNED_KEY, {"i-tap-web": text(world)}))
     after.run()
     assert has(after) == {"10.0.0.50"}
     nothing = lab(learning=LearnSettings(("none",)))
-    nothing.update(_with_keys(nothing.servers[A], LEARNED_KEY, {"i-tap-web": text(world)}))
+    nothing.update(with_keys(nothing.servers[A], LEARNED_KEY, {"i-tap-web": text(world)}))
     nothing.run()
     assert has(nothing) == set() and text(nothing) == text(world)
 

@@ -4,7 +4,7 @@ Every kept answer is held against a fresh one on the way (`tests.apps.test_incre
 follows from what was told (`tests.apps.worlds`).
 """
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ryu_apps.facts import LeaseDue
@@ -13,6 +13,7 @@ from tests.apps.shops import ETH, A, B, a, b
 from tests.apps.test_histories import back, lose
 from tests.apps.test_incremental import everything_checked
 from tests.apps.worlds import World
+from tests.examples import examples
 from tests.topology.builders import MAC_1, MAC_2, vnic
 from tests.topology.exchanges import arp, client4, client6, probe, server4, server6
 
@@ -96,7 +97,7 @@ steps = st.one_of(
 
 
 @given(st.lists(steps, max_size=20), st.booleans())
-@settings(max_examples=30, deadline=None)
+@examples(15)
 def test_any_history_of_learning_ends_well(history, one_by_one):
     with everything_checked(False, 10**5):
         world = World((A, B), one_by_one, learning=BOTH)

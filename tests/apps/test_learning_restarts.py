@@ -25,7 +25,7 @@ from tests.apps.learning_room import (
     text,
 )
 from tests.apps.shops import ETH, ONE, A, B, a, b
-from tests.apps.worlds import World, _with_keys
+from tests.apps.worlds import World, with_keys
 from tests.topology.builders import MAC_1, MAC_2, vnic
 from tests.topology.exchanges import (
     arp,
@@ -105,7 +105,7 @@ def test_a_controller_that_stands_by_writes_nothing_and_follows_what_the_other_w
     world.facts.append(OvsdbLock(A, False))
     world.run()
     other = f"{MAC_1} 1000007 10.0.0.51,dhcp4,1000007,1000060"
-    world.update(_with_keys(world.servers[A], LEARNED_KEY, {"i-tap-web": other}))
+    world.update(with_keys(world.servers[A], LEARNED_KEY, {"i-tap-web": other}))
     world.run()
     assert has(world) == {"10.0.0.51"}
     writes = len(learned_writes(world))
@@ -198,7 +198,7 @@ def test_who_takes_the_text_away_makes_the_vnic_forget():
     world = lab()
     tell(world, *EXCHANGE)
     there = world.servers[A]
-    world.servers[A] = _with_keys(there, LEARNED_KEY, {"i-tap-web": None})
+    world.servers[A] = with_keys(there, LEARNED_KEY, {"i-tap-web": None})
     gone = world.servers[A]
     world.servers[A] = there
     world.with_writes = lambda database: database

@@ -16,8 +16,8 @@ from ryu_apps.facts import (
 )
 from ryu_apps.refused_ports import REFUSED
 from ryu_apps.session import FIRST_PAUSE, LAST_PAUSE
+from tests.apps.bridges import installed as told
 from tests.apps.shops import APP, DB, ETH, NONE, OTHER, PORTS, WEB, a, flows_of, policy, shop, waiting
-from tests.apps.worlds import installed as told
 from tests.topology.builders import P
 
 

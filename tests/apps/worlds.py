@@ -1,4 +1,4 @@
-"""A world for the engine: switches that apply bundles to dicts, OVSDB servers that are values, and a clock.
+"""A world for the engine: switches (`tests.apps.bridges`), OVSDB servers that are values, and a clock.
 
 The world hands facts to the engine and carries its effects out, and checks on the way what must hold at every moment:
 each bundle that a switch takes leaves it with exactly what follows from all that the engine had been told by then.
@@ -9,20 +9,13 @@ from __future__ import annotations
 import functools
 import heapq
 import itertools
-import operator
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections import deque
+from dataclasses import replace
 
 from policy.errors import PolicyError
-from policy.flows import wire
 from policy.flows.bridge_book import BridgeBook
 from policy.flows.compile import prepare
-from policy.flows.cookies import Kind, reason
-from policy.flows.flow import Flow, Key, Limit, Punt, Resubmit
-from policy.flows.match_wire import encode_match
-from policy.flows.meters import HIGHEST_METER, Meter
 from policy.flows.pieces import unmetered
-from policy.flows.slots import FIRST, on_wire
 from policy.load import load_texts
 from ryu_apps.engine import NO_POLICY, Engine, EngineSettings
 from ryu_apps.facts import (
@@ -56,6 +49,7 @@ from ryu_apps.learn_settings import sources_of
 from ryu_apps.ovsdb_facts import OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from ryu_apps.remote import WRITE_PACE
 from ryu_apps.status import enforced, status_of
+from tests.apps.bridges import Switch, plain
 from topology.join import resolve
 from topology.ports import VnicPort
 from topology.rows import FIELDS, LEARNED_KEY, Change, CtZoneRow, Database, DatapathRow, apply_changes
@@ -63,6 +57,8 @@ from topology.vnic import Everybody
 from topology.zones import ZONE_KEY
 
 UPLINKS = ("eth*",)
+# Of as many answers as this a world remembers what they were worked out of.
+MOST_ANSWERS = 200
 
 
 @functools.cache
@@ -74,114 +70,13 @@ def policy_fact(text):
         return PolicyRefused(error.problems, missing=text is None)
 
 
-def plain(flows: Mapping[Key, Flow]):
-    """Flows without what may depend on history: of a rule's priority only its place in its table."""
-    places: dict[int, dict[int, int]] = {}
-    for flow in flows.values():
-        if is_rule(flow):
-            places.setdefault(flow.table.number, {})[flow.priority] = 0
-    for found in places.values():
-        found.update({priority: -place for place, priority in enumerate(sorted(found))})
-    return {
-        (
-            flow.table.name,
-            places[flow.table.number][flow.priority] if is_rule(flow) else flow.priority,
-            flow.match,
-            flow.actions,
-            flow.cookie,
-        )
-        for flow in flows.values()
-    }
+class World:
+    """An engine and all around it. Facts wait in ``facts`` until `run`.
 
-
-def is_rule(flow):
-    why = reason(flow.cookie)
-    return why is not None and why.kind is Kind.RULE
-
-
-def installed(flow, slot=FIRST):
-    """A flow as a switch tells it that has it in a slot."""
-    leads = slot if not flow.table.number and any(isinstance(action, Resubmit) for action in flow.actions) else None
-    number = on_wire(flow.table, slot)
-    return wire.Installed(number, flow.priority, flow.cookie, encode_match(flow.match), flow, 0, 0, leads)
-
-
-def with_layout(entry, layout):
-    """The same flow by a program with another layout."""
-    cookie = entry.cookie & ~(0xFF << 40) | layout << 40
-    return replace(entry, cookie=cookie, flow=replace(entry.flow, cookie=cookie))
-
-
-@dataclass
-class Switch:
-    """A bridge's OpenFlow side. ``refuse``: the flow of a bundle that it names when it refuses it, and why.
-
-    ``flows`` are those of the generation of today's program, in ``slot``; ``older`` what other generations have left.
+    ``answers``: what another world has worked out, which this one need not work out again.
     """
 
-    dpid: int
-    flows: dict[Key, Flow] = field(default_factory=dict)
-    foreign: list[wire.Installed] = field(default_factory=list)
-    meters: dict[int, Meter] = field(default_factory=dict)
-    most_meters: int = HIGHEST_METER
-    session: int | None = None
-    silent: bool = False
-    refuse: object = None
-    bundles: list[SendBundle] = field(default_factory=list)
-    forgotten: list[int] = field(default_factory=list)
-    slot: int = FIRST
-    older: list[wire.Installed] = field(default_factory=list)
-    # When something has last led to a slot, by slot.
-    led: dict[int | None, float] = field(default_factory=dict)
-
-    def told(self):
-        """Its flows as its statistics tell them."""
-        return (*(installed(flow, self.slot) for flow in self.flows.values()), *self.older, *self.foreign)
-
-    def is_left_by(self, layout):
-        """All that it holds is of another layout's program."""
-        own = [installed(flow, self.slot) for flow in self.flows.values()]
-        self.older, self.flows = [with_layout(entry, layout) for entry in (*own, *self.older)], {}
-
-    def take(self, bundle: SendBundle):
-        """All of a bundle, or None of it and the refusal."""
-        self.forgotten += bundle.forget
-        if self.refuse is not None and (refusal := self.refuse(bundle)) is not None:
-            return refusal
-        for meter in (*bundle.add_meters, *bundle.change_meters):
-            assert (meter.number in self.meters) is (meter in bundle.change_meters)
-            self.meters[meter.number] = meter
-        if bundle.slot != self.slot:
-            self.older += [installed(flow, self.slot) for flow in self.flows.values()]
-            self.slot, self.flows = bundle.slot, {}
-        for entry in bundle.outdated:
-            self.older.remove(entry)
-        for flow in bundle.remove:
-            del self.flows[flow.key]
-        self.flows.update({flow.key: flow for flow in bundle.add})
-        for entry in bundle.foreign:
-            self.foreign.remove(entry)
-        # A flow of ours takes the place of a foreign one with its key.
-        self.foreign = [entry for entry in self.foreign if entry.flow is None or entry.flow.key not in self.flows]
-        self.older = [entry for entry in self.older if entry.table or entry.flow.key not in self.flows]
-        # All of table 0 leads to the new generation, and nothing is taken away from under packets on their way.
-        assert all(entry.table for entry in self.older) and bundle.slot not in bundle.retire
-        assert not (bundle.retire and bundle.outdated)
-        self.older = [entry for entry in self.older if entry.slot not in bundle.retire]
-        for number in bundle.remove_meters:
-            del self.meters[number]
-        # A switch takes no flow that names a meter which is not there, and removes those whose meter goes.
-        there = [*self.flows.values(), *(entry.flow for entry in self.older)]
-        named = {a.meter for flow in there for a in flow.actions if isinstance(a, Limit | Punt)}
-        assert named <= self.meters.keys()
-        self.bundles.append(bundle)
-        return None
-
-
-class World:
-    """An engine and all around it. Facts wait in ``facts`` until `run`."""
-
-    def __init__(self, remotes=("unix:a",), one_by_one=False, **settings):
+    def __init__(self, remotes=("unix:a",), one_by_one=False, answers=None, **settings):
         self.engine = Engine(EngineSettings(tuple(remotes), UPLINKS, **settings))
         self.one_by_one = one_by_one
         self.switches: dict[int, Switch] = {}
@@ -198,8 +93,8 @@ class World:
         self.disconnected: list[Disconnect] = []
         self.alarms: list[DriftFound] = []
         self.asked: list[Ask] = []
-        # What each bridge must hold, and of what this was worked out.
-        self._kept: dict[int, tuple[list, object]] = {}
+        # What a bridge must hold, and of what this was worked out.
+        self._answers = deque(maxlen=MOST_ANSWERS) if answers is None else answers
         self._numbers = itertools.count(1)
 
     # --- what happens
@@ -321,11 +216,11 @@ class World:
                 self.disconnect(dpid)
             case WriteZones(remote, zones):
                 self.writes.append(effect)
-                self._write(remote, "zones", functools.partial(_with_keys, key=ZONE_KEY, values=dict(zones)))
+                self._write(remote, "zones", functools.partial(with_keys, key=ZONE_KEY, values=dict(zones)))
             case WriteLearned(remote, texts):
                 self.writes.append(effect)
                 there = all(uuid in self.servers[remote].interfaces for uuid, _ in texts)
-                with_texts = functools.partial(_with_keys, key=LEARNED_KEY, values=dict(texts))
+                with_texts = functools.partial(with_keys, key=LEARNED_KEY, values=dict(texts))
                 self._write(remote, "learned addresses", with_texts if there else None)
             case LimitZones(remote, limits):
                 self.writes.append(effect)
@@ -377,7 +272,7 @@ class World:
                 and uuid in old.interfaces
                 and key in old.interfaces[uuid].external_ids
             }
-            database = _with_keys(database, key, values)
+            database = with_keys(database, key, values)
         if old.limits and not database.datapaths:
             kept = {uuid: row.datapaths for uuid, row in old.switches.items()}
             switches = {uuid: replace(row, datapaths=kept[uuid]) for uuid, row in database.switches.items()}
@@ -391,21 +286,22 @@ class World:
     # --- what must hold
 
     def wanted(self, dpid):
-        """What the bridge must hold by all that has been told; worked out again only after something else was told."""
-        if self.engine.refused:
-            return self._worked_out(dpid)
-        # What the engine knows of learned addresses counts, too (`_as_learned`).
-        known = [self.engine.remotes[remote].database for remote in self.told]
-        sources = [self.document, *itertools.chain(*self.told.items()), *known, self.switches[dpid].most_meters]
-        if dpid not in self._kept or not _same(self._kept[dpid][0], sources):
-            self._kept[dpid] = sources, self._worked_out(dpid)
-        return self._kept[dpid][1]
-
-    def _worked_out(self, dpid):
-        """As said by nobody but the compiler."""
-        document = self.document or NO_POLICY
+        """What the bridge must hold by all that has been told; worked out once of the same values."""
         # What was learned counts as soon as the engine knows it, before OVSDB has told it back.
         told = {remote: self._as_learned(database) for remote, database in self.told.items()}
+        if self.engine.refused:
+            return self._worked_out(dpid, told)
+        sources = dpid, self.switches[dpid].most_meters, self.engine.settings, told
+        for document, others, flows in reversed(self._answers):
+            if document is self.document and others == sources:
+                return flows
+        flows = self._worked_out(dpid, told)
+        self._answers.append((self.document, sources, flows))
+        return flows
+
+    def _worked_out(self, dpid, told):
+        """As said by nobody but the compiler."""
+        document = self.document or NO_POLICY
         learn = sources_of(self.engine.settings.learning.learn)
         topology = resolve(told, document.inventory, UPLINKS, self.engine.settings.looked_at, learn)
         # Ports that the switch does not take are the engine's own knowledge; there are tests for them alone.
@@ -425,7 +321,7 @@ class World:
     def _as_learned(self, database):
         known = self.engine.remotes[database.remote].database
         texts = {uuid: row.external_ids.get(LEARNED_KEY) for uuid, row in known.interfaces.items()}
-        return _with_keys(database, LEARNED_KEY, texts)
+        return with_keys(database, LEARNED_KEY, texts)
 
     def check_enforced(self):
         """Every managed bridge holds what it must, and nothing is on its way."""
@@ -449,7 +345,7 @@ class World:
         assert status["enforced"], status["waiting_for"]
         sent = self.sent()
         known = self.engine.settings
-        fresh = World(known.remotes, bridges=known.bridges, learning=known.learning)
+        fresh = World(known.remotes, answers=self._answers, bridges=known.bridges, learning=known.learning)
         fresh.now = self.now
         fresh.facts = list(self.everything_again(fresh))
         fresh.run()
@@ -488,10 +384,6 @@ class World:
         return found
 
 
-def _same(one, other):
-    return len(one) == len(other) and all(map(operator.is_, one, other))
-
-
 def _shut_if(port, refused, engine):
     if isinstance(port, VnicPort) and port.interface_uuid in refused:
         return next(
@@ -507,7 +399,7 @@ def _rows(database, table):
     return getattr(database, FIELDS[table])
 
 
-def _with_keys(database, key, values):
+def with_keys(database, key, values):
     """The database with a key of external_ids of these interfaces; None takes it away."""
     rows = dict(database.interfaces)
     for uuid, value in values.items():

@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import socket
 import sys
 from pathlib import Path
 
@@ -168,17 +167,6 @@ def test_servers_that_are_none(remote, shop):
 @pytest.mark.parametrize("remote", ["tcp:host:6640", "ssl:[::1]:6640", "tcp:10.0.0.1:6640", "unix:/run/x/db.sock"])
 def test_servers(remote, shop):
     assert portcullis("run", ".", "--dry-run", "--ovsdb", remote).exit_code == 0
-
-
-@pytest.fixture
-def taken():
-    """A port at which somebody listens who would share it."""
-    with socket.socket() as other:
-        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
-            other.setsockopt(socket.SOL_SOCKET, option, 1)
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        yield other.getsockname()[1]
 
 
 @pytest.mark.parametrize("openflow", [True, False])

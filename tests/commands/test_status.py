@@ -100,10 +100,9 @@ def test_after_an_upgrade(shop, controller):
 
 def test_refused(shop, controller):
     controller.pages["/portcullis/status"] = refused_page(Problem(Place("a.yaml", 3, 5), "no group is called 'x'"))
-    began = time.monotonic()
     result = portcullis("status", "--wait", "30")
-    assert time.monotonic() - began < 10
     assert result.exit_code == 1
+    assert len(controller.asked) == 1, "it has waited though there is nothing to wait for"
     assert "  a.yaml:3:5: no group is called 'x'" in result.stdout
 
 
@@ -126,7 +125,7 @@ def test_wait_ends(shop, controller):
     controller.pages["/portcullis/status"] = WAITING
     began = time.monotonic()
     assert portcullis("status", "--wait", "0.5").exit_code == 1
-    assert 0.4 < time.monotonic() - began < 5
+    assert time.monotonic() - began > 0.4
 
 
 def test_wait_waits_for_a_controller_to_start(shop, nobody):

@@ -11,7 +11,7 @@ from mininet_scenarios.words import blocked, reaches
 from tests.faults.conftest import LONG
 from tests.faults.fresh import left_to_do
 from tests.faults.traffic import traffic
-from tests.faults.waiting import told, waits_for
+from tests.faults.waiting import waits_for
 from tests.live.shop import FILES, Shop
 
 CUTS = 30 if LONG else 2
@@ -24,7 +24,7 @@ def openflow(shop: Shop) -> Iterator[Way]:
     """The bridge reaches its controller by a way that can be broken."""
     way, target = shop.lab.way(shop.controller)
     point_to(shop, target)
-    told(shop.controller, lambda status: status["enforced"])
+    shop.controller.told(lambda status: status["enforced"])
     yield way
     point_to(shop, shop.controller.target)
 
@@ -57,7 +57,7 @@ def test_reset_in_the_middle_of_a_bundle(shop: Shop, openflow: Way, note):
             shop.say("policy.yaml", extra(number))
             openflow.wait_reset(resets + 1, within=20.0)
             began = time.monotonic()
-            shop.controller.wait_enforced(timeout=30)
+            shop.controller.wait_enforced()
             worst = max(worst, time.monotonic() - began)
             assert left_to_do(shop) == []
         measured = flows.finish()
@@ -75,7 +75,7 @@ def test_openflow_stalls(shop: Shop, openflow: Way, note):
         flows.runs(STALL)
         openflow.go()
         began = time.monotonic()
-        shop.controller.wait_enforced(timeout=40)
+        shop.controller.wait_enforced()
         took = time.monotonic() - began
         reaches(shop.client, shop.web, "tcp/444")
         measured = flows.finish()
@@ -95,17 +95,17 @@ def test_ovsdb_breaks_and_stalls(shop: Shop, note):
     with traffic(shop) as flows:
         for _ in range(BREAKS):
             way.reset()
-            told(shop.controller, lambda status: not status["ovsdb"][0]["connected"])
+            shop.controller.told(lambda status: not status["ovsdb"][0]["connected"])
             # Policy goes on without the database, over what is known.
             shop.say("policy.yaml", FILES["policy.yaml"].replace("tcp/443", "tcp/444"))
             reaches(shop.client, shop.web, "tcp/444", within=8.0)
             shop.say("policy.yaml", FILES["policy.yaml"])
-            shop.controller.wait_enforced(timeout=30)
+            shop.controller.wait_enforced()
         way.stall()
         flows.runs(STALL)
         way.go()
         began = time.monotonic()
-        shop.controller.wait_enforced(timeout=40)
+        shop.controller.wait_enforced()
         took = time.monotonic() - began
         measured = flows.finish()
     assert left_to_do(shop) == []
@@ -122,7 +122,7 @@ def test_ovsdb_server_stalls(shop: Shop, note):
         with shop.ovs.stalled("ovsdb-server"):
             flows.runs(STALL)
         began = time.monotonic()
-        shop.controller.wait_enforced(timeout=40)
+        shop.controller.wait_enforced()
         took = time.monotonic() - began
         blocked(shop.web, shop.db, "tcp/3306")
         measured = flows.finish()
@@ -134,10 +134,10 @@ def test_ovsdb_server_stalls(shop: Shop, note):
 def test_ovsdb_server_is_killed_and_started_again(shop: Shop, note):
     with traffic(shop) as flows:
         shop.ovs.kill9("ovsdb-server")
-        told(shop.controller, waits_for("is lost"))
+        shop.controller.told(waits_for("is lost"))
         began = time.monotonic()
         shop.ovs.start_daemon("ovsdb-server")
-        shop.controller.wait_enforced(timeout=40)
+        shop.controller.wait_enforced()
         flows.starts(within=15.0)
         took = time.monotonic() - began
         measured = flows.finish()

@@ -14,7 +14,7 @@ from tests.faults.conftest import LONG
 from tests.faults.fresh import left_to_do
 from tests.faults.history import History
 from tests.faults.traffic import traffic
-from tests.faults.waiting import drifted, told, waits_for
+from tests.faults.waiting import drifted, waits_for
 from tests.live.shop import Shop
 
 KILLS = 50 if LONG else 2
@@ -137,7 +137,7 @@ def test_stalled_and_gone_on(shop: Shop, note):
             shop.say("policy.yaml", shop.files["policy.yaml"].replace("tcp/443", "tcp/444"))
             flows.runs(STALL)
         began = time.monotonic()
-        shop.controller.wait_enforced(timeout=40)
+        shop.controller.wait_enforced()
         took = time.monotonic() - began
         reaches(shop.client, shop.web, "tcp/444")
         blocked(shop.client, shop.web, "tcp/443")
@@ -161,8 +161,8 @@ def test_a_second_controller_stands_by_and_takes_over(shop: Shop, second: Contro
     shop.controller.wait_enforced()
     with traffic(shop) as flows:
         second.start()
-        told(second, waits_for("this one stands by"))
-        told(second, lambda status: status["bridges"] and status["bridges"][0]["connected"])
+        second.told(waits_for("this one stands by"))
+        second.told(lambda status: status["bridges"] and status["bridges"][0]["connected"])
         # It has other ideas of what should be, and keeps them to itself.
         (second.policy / "policy.yaml").write_text(shop.files["policy.yaml"].replace("web-app, allow", "web-app, deny"))
         flows.runs(1.0)
@@ -170,14 +170,14 @@ def test_a_second_controller_stands_by_and_takes_over(shop: Shop, second: Contro
         assert second.status()["bridges"][0]["flow_mods"] == 0
         (second.policy / "policy.yaml").write_text(shop.files["policy.yaml"])
         revision = shop.controller.status()["policy"]["revision"]
-        told(second, lambda status: status["policy"]["revision"] == revision)
+        second.told(lambda status: status["policy"]["revision"] == revision)
         shop.controller.kill9()
         began = time.monotonic()
         second.wait_enforced()
         takeover = time.monotonic() - began
         # The first comes back, and now stands by itself.
         shop.controller.start()
-        told(shop.controller, waits_for("this one stands by"))
+        shop.controller.told(waits_for("this one stands by"))
         second.stop()
         began = time.monotonic()
         shop.controller.wait_enforced()
@@ -227,7 +227,7 @@ def test_its_output_goes_to_a_full_disk(shop: Shop, note, monkeypatch):
         took = time.monotonic() - began
         # An alarm is told as well, to whom it may concern.
         shop.ovs.ofctl("add-flow", shop.bridge, "table=0,priority=65535,cookie=0x1,in_port=9999,actions=drop")
-        told(shop.controller, drifted)
+        shop.controller.told(drifted)
         reaches(shop.client, shop.web, "tcp/444")
         measured = flows.finish()
     shop.change("policy.yaml", "tcp/444", "tcp/443")

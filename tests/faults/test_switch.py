@@ -9,7 +9,7 @@ from mininet_scenarios.words import connect, reaches, sniff, still_open
 from tests.faults.conftest import LONG
 from tests.faults.fresh import left_to_do
 from tests.faults.traffic import traffic
-from tests.faults.waiting import drifted, told
+from tests.faults.waiting import drifted
 from tests.live.shop import FILES, Shop
 
 TIMES = 10 if LONG else 1
@@ -24,7 +24,7 @@ def test_killed_and_started_again(shop: Shop, note):
             began = time.monotonic()
             shop.ovs.kill9()
             shop.ovs.start_daemon()
-            shop.controller.wait_enforced(timeout=40)
+            shop.controller.wait_enforced()
             flows.starts(within=15.0)
             longest = max(longest, time.monotonic() - began)
         measured = flows.finish()
@@ -61,7 +61,7 @@ def test_stalled_and_gone_on(shop: Shop, note):
             shop.say("policy.yaml", shop.files["policy.yaml"].replace("tcp/443", "tcp/444"))
             time.sleep(STALL)  # the duration is the fault
         began = time.monotonic()
-        shop.controller.wait_enforced(timeout=40)
+        shop.controller.wait_enforced()
         took = time.monotonic() - began
         flows.starts(within=10.0)
         measured = flows.finish()
@@ -93,7 +93,7 @@ def test_somebody_meddles(shop: Shop, note, what: str):
     with traffic(shop) as flows:
         began = time.monotonic()
         shop.ovs.ofctl(command, shop.bridge, *flow)
-        told(shop.controller, lambda status: drifted(status) > before and status["enforced"], within=10.0)
+        shop.controller.told(lambda status: drifted(status) > before and status["enforced"], within=10.0)
         took = time.monotonic() - began
         flows.starts(within=5.0)
         measured = flows.finish()
@@ -112,7 +112,7 @@ def test_altered_meters_are_found(shop: Shop, note):
     with traffic(shop) as flows:
         began = time.monotonic()
         shop.ovs.ofctl("mod-meter", shop.bridge, f"{meter},pktps,burst,stats,bands=type=drop,rate=7,burst_size=7")
-        told(shop.controller, lambda status: drifted(status) > before and status["enforced"], within=12.0)
+        shop.controller.told(lambda status: drifted(status) > before and status["enforced"], within=12.0)
         took = time.monotonic() - began
         measured = flows.finish()
     assert left_to_do(shop) == []
@@ -130,7 +130,7 @@ def test_a_switch_that_refuses(shop: Shop, note):
             shop.ovs.vsctl("set", "flow_table", row, "flow_limit=1", "overflow_policy=refuse")
         refusals = shop.controller.status()["bridges"][0]["refusals"]
         shop.say("policy.yaml", FILES["policy.yaml"] + one_more)
-        status = told(shop.controller, lambda status: status["bridges"][0]["refusals"] >= refusals + 2)
+        status = shop.controller.told(lambda status: status["bridges"][0]["refusals"] >= refusals + 2)
         assert "TABLE_FULL" in status["bridges"][0]["error"]
         assert {vnic["state"] for vnic in status["vnics"] if vnic.get("zone")} == {"pending"}
         # What was in force stays in force.
@@ -140,7 +140,7 @@ def test_a_switch_that_refuses(shop: Shop, note):
         for row in tables:
             shop.ovs.vsctl("clear", "flow_table", row, "flow_limit")
         began = time.monotonic()
-        shop.controller.wait_enforced(timeout=40)
+        shop.controller.wait_enforced()
         took = time.monotonic() - began
         reaches(shop.web, shop.app, "tcp/9000")
         measured = flows.finish()

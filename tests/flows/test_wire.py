@@ -1,102 +1,28 @@
-"""Bytes: back and forth without loss, the same as Ryu's where Ryu can say it, accepted and told back by OVS."""
+"""Bytes: back and forth without loss, and nothing but an error from what is none of ours."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from ryu.ofproto import ofproto_v1_4 as ofp
-from ryu.ofproto import ofproto_v1_4_parser as parser
-from ryu.ofproto.ofproto_protocol import ProtocolDesc
 
 from policy.flows import action_wire, openflow, wire
 from policy.flows import fields as f
-from policy.flows.cookies import Kind, cookie
 from policy.flows.flow import (
-    Commit,
-    Condition,
-    Conjunction,
-    Flow,
     Learn,
     Load,
-    Move,
-    Output,
-    OutputBond,
-    OutputTo,
-    Pop,
-    PopVlan,
-    Push,
-    PushVlan,
     Resubmit,
     Track,
     exact,
     flow,
-    masked,
-    match,
 )
 from policy.flows.match_wire import decode_match, encode_match
-from policy.flows.plumbing import LEARN
-from policy.flows.slots import FIRST, SLOTS, numbers_of, on_wire
-from policy.flows.tables import TABLES
+from policy.flows.slots import FIRST, on_wire
 from policy.flows.text import action_text, flow_text
-from tests.flows.frames import frame
-from tests.flows.packets import ip, with_ports
-from tests.flows.real import Real
-from tests.flows.strategies import documents, labels
-from tests.flows.worlds import OUTSIDE, OUTSIDE_MAC, World, document, mac_of, policy, rule
-
-RYU = ProtocolDesc(version=openflow.VERSION)
-# --- matches and actions of our shapes
-
-ports = st.integers(1, 0xFEFF) | st.just(65534)
-parts = st.sampled_from(list(f.register_parts()))
-
-
-@st.composite
-def conditions(draw) -> Condition:
-    field = draw(st.sampled_from(list(f.FIELDS.values())))
-    if field is f.IN_PORT:
-        return exact(field, draw(ports))
-    full = 3 if field is f.IP_FRAG else field.full
-    if field.maskable and draw(st.booleans()):
-        mask = draw(st.integers(1, full))
-        return masked(field, draw(st.integers(0, full)) & mask, mask)
-    return exact(field, draw(st.integers(0, full)))
-
-
-matches = st.lists(conditions(), max_size=12, unique_by=lambda test: test.field.name).map(match)
-headers_to_stack = st.sampled_from((f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST))
-actions = st.one_of(
-    parts.flatmap(lambda part: st.builds(Load, st.just(part), st.integers(0, part.full))),
-    st.builds(Move, parts, parts, st.integers(1, 16)),
-    st.just(Move(f.VLAN, f.VLAN_VID, 12)),
-    st.sampled_from((Move(f.CT_NW_SRC, f.IPV4_SRC, 32), Move(f.CT_IPV6_DST, f.IPV6_DST, 128))),
-    headers_to_stack.map(Push),
-    headers_to_stack.map(Pop),
-    st.sampled_from(list(TABLES)).map(Resubmit),
-    st.sampled_from(list(TABLES)).map(Track),
-    st.builds(Commit, st.integers(0, 2**32 - 1), st.sampled_from((None, "ftp", "tftp"))),
-    ports.map(Output),
-    parts.map(OutputTo),
-    st.builds(
-        OutputBond, st.lists(ports, min_size=1, max_size=5).map(tuple), st.sampled_from(("hrw", "active_backup"))
-    ),
-    st.sampled_from((PushVlan(), PopVlan())),
-    st.builds(Conjunction, st.integers(0, 2**32 - 1), st.integers(0, 2), st.integers(2, 3)),
-    st.builds(Learn, st.just("LEARNED"), st.integers(0, 2**64 - 1), st.integers(0, 65535), st.integers(0, 2**32 - 1)),
-)
-flows = st.builds(
-    Flow,
-    st.sampled_from(list(TABLES.values())), st.integers(0, 65535), matches,
-    st.lists(actions, max_size=6).map(tuple), st.integers(0, 2**64 - 1),
-)  # fmt: skip
-
-
-in_slots = st.sampled_from(SLOTS)
+from tests.flows.wire_strategies import actions, flows, in_slots, matches, statistics
 
 
 @given(matches)
@@ -111,29 +37,6 @@ def test_actions_come_back(some, slot):
     data = action_wire.encode_actions(some, slot)
     assert len(data) % 8 == 0
     assert action_wire.decode_actions(data, slot) == tuple(some)
-
-
-def statistics(item: Flow, packets: int = 0, octets: int = 0, slot: int = FIRST) -> bytes:
-    """An entry of a flow-statistics reply, as a switch would write it."""
-    encoded = action_wire.encode_actions(item.actions, slot)
-    instructions = struct.pack("!HH4x", wire.APPLY_ACTIONS, 8 + len(encoded)) + encoded if encoded else b""
-    rest = encode_match(item.match) + instructions
-    head = struct.pack(
-        "!HBxIIHHHHHxxQQQ",
-        48 + len(rest),
-        on_wire(item.table, slot),
-        0,
-        0,
-        item.priority,
-        0,
-        0,
-        0,
-        0,
-        item.cookie,
-        packets,
-        octets,
-    )
-    return head + rest
 
 
 @given(st.lists(flows, max_size=3), st.integers(0, 2**64 - 1), in_slots)
@@ -298,228 +201,3 @@ def test_a_flow_with_a_timeout_is_not_ours():
     entry = bytearray(statistics(flow("CLASSIFY", 0, (), (), 1)))
     struct.pack_into("!H", entry, 14, 60)
     assert [found.flow for found in wire.decode_flow_stats(bytes(entry))] == [None]
-
-
-# --- against Ryu's encoder
-
-
-def mac(value: int) -> str:
-    return value.to_bytes(6, "big").hex(":")
-
-
-def ryu_match(tests) -> parser.OFPMatch:
-    """The same match, said to Ryu: registers whole."""
-    registers: dict[str, tuple[int, int]] = {}
-    said: dict[str, object] = {}
-    for field, value, mask in tests:
-        if field.is_register:
-            old_value, old_mask = registers.get(field.container, (0, 0))
-            registers[field.container] = (old_value | value << field.offset, old_mask | mask << field.offset)
-            continue
-        number = 0xFFFF0000 | value if field is f.IN_PORT and value >= 0xFF00 else value
-        write = WRITERS.get(field.kind, int)
-        exactly = mask == field.full
-        said[RYU_NAMES.get(field.name, field.name)] = write(number) if exactly else (write(number), write(mask))
-    for name, (value, mask) in registers.items():
-        said[name] = value if mask == 0xFFFFFFFF else (value, mask)
-    return parser.OFPMatch(**said)
-
-
-def ipv4(value: int) -> str:
-    return ".".join(map(str, value.to_bytes(4, "big")))
-
-
-def ipv6(value: int) -> str:
-    return value.to_bytes(16, "big").hex(":", 2)
-
-
-WRITERS = {"mac": mac, "ipv4": ipv4, "ipv6": ipv6}
-RYU_NAMES = {
-    "icmp_type": "icmpv4_type",
-    "icmp_code": "icmpv4_code",
-    "nd_target": "ipv6_nd_target",
-    "nd_sll": "ipv6_nd_sll",
-    "nd_tll": "ipv6_nd_tll",
-}
-# Fields that Ryu has no name for.
-BEYOND_RYU = {
-    "ip_ttl",
-    "ct_nw_proto",
-    "ct_nw_src",
-    "ct_nw_dst",
-    "ct_ipv6_src",
-    "ct_ipv6_dst",
-    "ct_tp_src",
-    "ct_tp_dst",
-}
-
-
-def known_to_ryu(tests) -> bool:
-    """True if Ryu has names for all fields."""
-    return not any(test.field.name in BEYOND_RYU for test in tests)
-
-
-def ryu_bytes(message, xid: int) -> bytes:
-    message.set_xid(xid)
-    message.serialize()
-    return bytes(message.buf)
-
-
-def in_order(message: bytes) -> tuple[bytes, list[bytes]]:
-    """A flow-mod with its match taken apart: Ryu puts registers before basic fields, we the other way round."""
-    length = struct.unpack_from("!H", message, 50)[0]
-    found, at = [], 52
-    while at < 48 + length:
-        size = 4 + message[at + 3]
-        found.append(message[at : at + size])
-        at += size
-    return message[:52] + message[48 + length :], sorted(found)
-
-
-@given(st.lists(conditions(), max_size=4, unique_by=lambda test: test.field.name).map(match), st.integers(0, 2**32 - 1))
-def test_flow_mods_are_ryus(tests, xid):
-    tests = tuple(test for test in tests if known_to_ryu([test]))
-    item = Flow(TABLES["GUARD"], 77, tests, (), cookie(Kind.VNIC, 5))
-    said = parser.OFPFlowMod(
-        RYU, cookie=item.cookie, table_id=item.table.number, priority=77, match=ryu_match(tests),
-        out_port=ofp.OFPP_ANY, out_group=ofp.OFPG_ANY, instructions=[],
-    )  # fmt: skip
-    assert in_order(wire.flow_mod(item, FIRST, xid)) == in_order(ryu_bytes(said, xid))
-    gone = parser.OFPFlowMod(
-        RYU, command=ofp.OFPFC_DELETE_STRICT, table_id=item.table.number, priority=77, match=ryu_match(tests),
-        out_port=ofp.OFPP_ANY, out_group=ofp.OFPG_ANY, instructions=[],
-    )  # fmt: skip
-    assert in_order(wire.flow_mod(item, FIRST, xid, wire.DELETE_STRICT)) == in_order(ryu_bytes(gone, xid))
-
-
-def bits(offset: int, count: int) -> int:
-    return offset << 6 | count - 1
-
-
-IN_RYU = {
-    "output": (Output(7), parser.OFPActionOutput(7, 0)),
-    "output to local": (Output(65534), parser.OFPActionOutput(ofp.OFPP_LOCAL, 0)),
-    "load": (Load(f.SCOPE, 5), parser.NXActionRegLoad(bits(12, 12), "reg0", 5)),
-    "load all": (Load(f.SRC_ID, 0xDEADBEEF), parser.NXActionRegLoad(bits(0, 32), "reg2", 0xDEADBEEF)),
-    "move": (Move(f.SRC_ID, f.FROM_ID, 32), parser.NXActionRegMove("reg2", "reg4", 32)),
-    "move a part": (Move(f.VLAN, f.ZONE, 12), parser.NXActionRegMove("reg0", "reg1", 12, 0, 0)),
-    "resubmit": (Resubmit("SWITCH"), parser.NXActionResubmitTable(table_id=TABLES["SWITCH"].number)),
-    "track": (Track("RELATED"), parser.NXActionCT(0, "reg1", bits(0, 16), TABLES["RELATED"].number, 0, [])),
-    "commit": (
-        Commit(3),
-        parser.NXActionCT(1, "reg1", bits(0, 16), 255, 0, [parser.OFPActionSetField(ct_mark=3)]),
-    ),
-    "commit with a helper": (
-        Commit(1, "ftp"),
-        parser.NXActionCT(1, "reg1", bits(0, 16), 255, 21, [parser.OFPActionSetField(ct_mark=1)]),
-    ),
-    "conjunction": (Conjunction(0x12345678, 1, 3), parser.NXActionConjunction(1, 3, 0x12345678)),
-    "output to a register": (OutputTo(f.OUT_PORT), parser.NXActionOutputReg(bits(16, 16), "reg1", 0xFFFF)),
-    "push tag": (PushVlan(), parser.OFPActionPushVlan(0x8100)),
-    "pop tag": (PopVlan(), parser.OFPActionPopVlan()),
-}
-
-
-@pytest.mark.parametrize("name", IN_RYU)
-def test_actions_are_ryus(name):
-    ours, theirs = IN_RYU[name]
-    buffer = bytearray()
-    theirs.serialize(buffer, 0)
-    assert action_wire.encode_actions([ours], FIRST) == bytes(buffer)
-
-
-def test_a_whole_flow_in_a_bundle_is_ryus():
-    tests = match(exact(f.IN_PORT, 3), exact(f.ETH_SRC, 0x525400000001), exact(f.VLAN_VID, 0))
-    item = flow("CLASSIFY", 100, tests, (Load(f.VLAN, 10), Resubmit("GUARD")), cookie(Kind.VNIC, 5))
-    apply = parser.OFPInstructionActions(
-        ofp.OFPIT_APPLY_ACTIONS,
-        [
-            parser.NXActionRegLoad(bits(0, 12), "reg0", 10),
-            parser.NXActionResubmitTable(table_id=TABLES["GUARD"].number),
-        ],
-    )
-    said = parser.OFPFlowMod(
-        RYU, cookie=item.cookie, table_id=0, priority=100, match=ryu_match(tests), out_port=ofp.OFPP_ANY,
-        out_group=ofp.OFPG_ANY, instructions=[apply],
-    )  # fmt: skip
-    assert wire.flow_mod(item, FIRST, 9) == ryu_bytes(said, 9)
-    atomic = ofp.OFPBF_ATOMIC | ofp.OFPBF_ORDERED
-    bundled = parser.OFPBundleAddMsg(RYU, 4, atomic, said, [])
-    assert wire.bundle_add(4, atomic, wire.flow_mod(item, FIRST, 9)) == ryu_bytes(bundled, 9)
-
-
-def test_emptying_a_table_is_ryus():
-    said = parser.OFPFlowMod(
-        RYU, command=ofp.OFPFC_DELETE, table_id=TABLES["LEARNED"].number, priority=0, match=parser.OFPMatch(),
-        out_port=ofp.OFPP_ANY, out_group=ofp.OFPG_ANY, instructions=[],
-    )  # fmt: skip
-    assert wire.empty_table(TABLES["LEARNED"].number, 3) == ryu_bytes(said, 3)
-
-
-# --- against Open vSwitch
-
-
-@pytest.fixture(scope="module")
-def real() -> Iterator[Real]:
-    switch = Real()
-    yield switch
-    switch.stop()
-
-
-@pytest.mark.timeout(600)
-@given(policy_document=documents(), some_labels=labels)
-def test_ovs_tells_back_what_it_was_sent(real, policy_document, some_labels):
-    wanted = World(policy_document, some_labels).tables
-    real.install(wanted)
-    assert {name: switch.flows() for name, switch in real.switches.items()} == wanted
-
-
-@pytest.mark.parametrize("slot", [1, 2, 3])
-def test_every_slot_does_what_the_first_does(real, slot):
-    """OVS takes and tells the flows of each; a packet goes the same way; emptied, a slot holds nothing."""
-    world = World(document(policy("p", rule("allow", "tcp/80"))))
-    real.install(world.tables)
-    opens = replace(ip("10.0.0.1", "10.0.0.2", 6), eth_src=mac_of("web-1"), eth_dst=mac_of("web-2"))
-    packet = frame(with_ports(opens, 5000, 80))
-    real.forget()
-    went = real.send("left", 11, packet)
-    assert went
-    for name, switch in real.switches.items():
-        wanted = world.tables[name]
-        switch.bundle(wanted.values(), slot=slot)
-        there = switch.dump()
-        assert {entry.flow for entry in there if entry.slot in (None, slot)} == set(wanted.values())
-        assert {entry.leads_to for entry in there if not entry.table} - {None} == {slot}
-    real.forget()
-    assert real.send("left", 11, packet) == went
-    for name, switch in real.switches.items():
-        switch.bundle([item for item in world.tables[name].values() if not item.table.number])
-        for number in numbers_of(slot):
-            switch.message(wire.empty_table(number, 5))
-        assert switch.flows() == world.tables[name]
-
-
-def test_a_flow_is_removed_by_what_the_switch_told(real):
-    real.install(World(document(policy("p", rule("allow", "tcp/80")))).tables)
-    switch = real.switches["left"]
-    before = switch.flows()
-    victim = next(iter(before.values()))
-    raw = next(entry.raw_match for entry in switch.dump() if entry.flow == victim)
-    switch.message(wire.raw_delete(victim.table.number, victim.priority, raw, 77))
-    assert switch.flows() == {key: item for key, item in before.items() if item != victim}
-    switch.bundle([victim])
-    assert switch.flows() == before
-
-
-def test_the_switch_learns_what_the_walker_says(real):
-    """What the switch writes itself has a timeout, so it is nobody's flow to compare; its match can be read."""
-    world = World(document())
-    real.install(world.tables)
-    real.forget()
-    packet = replace(ip("192.0.2.1", "10.0.0.9", 17), eth_src=OUTSIDE_MAC, eth_dst=0x020000000001)
-    world.send("outside", packet)
-    real.send("left", OUTSIDE, frame(replace(packet, vlan_vid=0x100A)))
-    for name, switch in real.switches.items():
-        found = [entry for entry in switch.dump() if entry.table == TABLES["LEARNED"].number]
-        assert [(entry.flow, entry.cookie, entry.priority) for entry in found] == [(None, LEARN.cookie, 100)]
-        assert [decode_match(entry.raw_match) for entry in found] == [key.match for key in world.learned[name]]

@@ -3,7 +3,7 @@
 import json
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pytest import mark, raises
 
@@ -13,6 +13,7 @@ from policy.kubernetes.objects import KNOWN
 from policy.kubernetes.write import as_files
 from policy.load import load_texts
 from policy.problems import Enough, Problems
+from tests.examples import examples
 from tests.kubernetes.imported import Imported
 from tests.kubernetes.truth import Flow, Outside, Pod
 
@@ -264,7 +265,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.sampled_from([*KNOWN, "List"]), VALUES, VALUES, VALUES)
 def test_whatever_is_in_an_object_a_policy_comes_out(kind, metadata, spec, more):
     good = {"name": "x", "namespace": "shop", **(metadata if isinstance(metadata, dict) else {})}

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from itertools import product
 
-from hypothesis import given, settings
+from hypothesis import given
 
+from tests.examples import examples
 from tests.kubernetes.clusters import NUMBERS, OUTSIDE, clusters
 from tests.kubernetes.imported import imported
 from tests.kubernetes.truth import Flow, allowed
@@ -18,7 +19,7 @@ def flows(cluster):
                 yield Flow(source, destination, protocol, port)
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(clusters())
 def test_the_same_connections_are_allowed(cluster):
     result = imported(cluster)
@@ -27,7 +28,7 @@ def test_the_same_connections_are_allowed(cluster):
         assert result.allows(flow) == allowed(cluster, flow), flow
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(clusters(unknown=True))
 def test_what_is_lost_is_told_and_opens_nothing(cluster):
     """Whatever nodes and domain names may have stood for, nothing is allowed that the cluster did not allow."""

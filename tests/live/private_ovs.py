@@ -16,7 +16,7 @@ from pathlib import Path
 
 # Where OVS's own programs look for it, too (ovs-vsctl(8)); the programs themselves are found by PATH.
 SCHEMA = Path(os.environ.get("OVS_PKGDATADIR", "/usr/share/openvswitch")) / "vswitch.ovsschema"
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class PrivateOvs:
@@ -87,7 +87,7 @@ class PrivateOvs:
         """``ovs-vsctl`` on the private database; words are split at blanks. Does not wait for ovs-vswitchd."""
         words = [word for part in command for word in part.split()]
         done = subprocess.run(
-            ["ovs-vsctl", f"--db={self.remote}", "--no-wait", "--timeout=10", *words],
+            ["ovs-vsctl", f"--db={self.remote}", "--no-wait", f"--timeout={DEADLINE:.0f}", *words],
             env=self._environment,
             capture_output=True,
             text=True,

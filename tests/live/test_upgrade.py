@@ -24,10 +24,11 @@ from policy.flows.slots import SLOTS, on_wire
 from policy.flows.tables import TABLES
 from ryu_apps.generations import RETIRE_AFTER
 from tests.live.shop import Shop
-from tests.live.versions import FILES, RATE, SHARED, bridge, layouts, no_loss, nothing_of, old_goes
+from tests.live.versions import FILES, RATE, SHARED, bridge, layouts, no_loss, nothing_of, old_goes, traffic
 
 HERE = Path(__file__).parent
 OTHER, OTHER_LAYOUT = str(HERE / "other_layout"), 200
+
 
 @pytest.fixture
 def shop(lab: Lab) -> Shop:
@@ -52,17 +53,10 @@ def test_up_and_down_under_traffic(shop):
     """Both ways, with streams between two vNICs and to and from the outside, and with packets that must not pass."""
     inside, outside = connect(shop.web, shop.app, "tcp/8080"), connect(shop.client, shop.web, "tcp/443")
     zones = {vnic["port"]: vnic.get("zone") for vnic in shop.controller.status()["vnics"]}
-    with (
-        nothing_of(shop.web, shop.db, "udp/5000"),
-        nothing_of(shop.client, shop.app, "udp/5000"),
-        stream(shop.web, shop.app, "udp/5000", rate=RATE, over=4) as there,
-        stream(shop.web, shop.app, "udp/5001", rate=RATE, push=True, over=6) as back,
-        stream(shop.client, shop.web, "udp/6000", rate=RATE, over=4) as inwards,
-        stream(shop.app, shop.client, "udp/7000", rate=RATE, over=4) as outwards,
-    ):
+    with traffic(shop) as streams:
         for run in (run_todays, run_other, run_todays):
             shop.controller.kill9()
-            there.runs(0.3)
+            streams[0].runs(0.3)
             run(shop)
             old_goes(shop)
             assert layouts(shop)[SHARED] == {LAYOUT if run is run_todays else OTHER_LAYOUT}
@@ -70,7 +64,7 @@ def test_up_and_down_under_traffic(shop):
             still_open(outside)
             blocked(shop.web, shop.db, "tcp/3306")
             reaches(shop.web, shop.app, "tcp/8080")
-        no_loss(shop, there, back, inwards, outwards)
+        no_loss(shop, *streams)
     assert {vnic["port"]: vnic.get("zone") for vnic in shop.controller.status()["vnics"]} == zones
     assert bridge(shop)["drift"] == 0 and bridge(shop)["foreign_removed"] == 0
 
@@ -217,7 +211,7 @@ def test_back_before_the_old_is_gone(shop):
         shop.controller.kill9()
         run_other(shop)
         assert (bridge(shop)["slot"], bridge(shop)["old_slots"]) == (2, [0, 1])
-        shop.controller.told(lambda status: not status["bridges"][0]["old_slots"], within=RETIRE_AFTER + 5)
+        shop.controller.told(lambda status: not status["bridges"][0]["old_slots"])
         assert layouts(shop) == {SHARED: {OTHER_LAYOUT}, 2: {OTHER_LAYOUT}}
         no_loss(shop, there)
     reaches(shop.web, shop.app, "tcp/8080")

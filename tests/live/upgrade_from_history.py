@@ -15,10 +15,10 @@ import pytest
 
 from mininet_scenarios.guest import ROOT
 from mininet_scenarios.lab import Lab
-from mininet_scenarios.words import blocked, connect, reaches, still_open, stream
+from mininet_scenarios.words import blocked, connect, reaches, still_open
 from policy.flows.cookies import LAYOUT
 from tests.live.shop import Shop
-from tests.live.versions import FILES, RATE, SHARED, bridge, layouts, no_loss, nothing_of, old_goes
+from tests.live.versions import FILES, SHARED, bridge, layouts, no_loss, old_goes, traffic
 
 WHERE = "policy/flows/cookies.py"
 
@@ -55,16 +55,9 @@ def test_upgrade(lab: Lab, older: tuple[int, Path]) -> None:
     shop.start()
     assert layouts(shop)[SHARED] == {layout}
     inside, outside = connect(shop.web, shop.app, "tcp/8080"), connect(shop.client, shop.web, "tcp/443")
-    with (
-        nothing_of(shop.web, shop.db, "udp/5000"),
-        nothing_of(shop.client, shop.app, "udp/5000"),
-        stream(shop.web, shop.app, "udp/5000", rate=RATE, over=4) as there,
-        stream(shop.web, shop.app, "udp/5001", rate=RATE, push=True, over=6) as back,
-        stream(shop.client, shop.web, "udp/6000", rate=RATE, over=4) as inwards,
-        stream(shop.app, shop.client, "udp/7000", rate=RATE, over=4) as outwards,
-    ):
+    with traffic(shop) as streams:
         shop.controller.kill9()
-        there.runs(0.5)
+        streams[0].runs(0.5)
         shop.controller.root = here
         shop.controller.environment.clear()
         shop.start()
@@ -72,7 +65,7 @@ def test_upgrade(lab: Lab, older: tuple[int, Path]) -> None:
         old_goes(shop)
         still_open(inside)
         still_open(outside)
-        no_loss(shop, there, back, inwards, outwards)
+        no_loss(shop, *streams)
     assert layouts(shop) == {SHARED: {LAYOUT}, 1: {LAYOUT}}
     blocked(shop.web, shop.db, "tcp/3306", control=None)
     reaches(shop.web, shop.app, "tcp/8080")

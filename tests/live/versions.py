@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Iterator
 
 from mininet_scenarios.guest import Guest
+from mininet_scenarios.lab.controller import PATIENCE
 from mininet_scenarios.probes import Sniffer
-from mininet_scenarios.streams import Stream
+from mininet_scenarios.streams import Stream, stream
 from mininet_scenarios.tries import fresh_word, paths, serve
 from policy.flows.cookies import layout_of
 from policy.flows.slots import slot_of
@@ -53,7 +54,7 @@ def old_goes(shop: Shop) -> None:
     """The old generation is there still, and goes by itself."""
     slot = bridge(shop)["slot"]
     assert len(layouts(shop)) == 3, "the old generation is gone at once"
-    shop.controller.told(lambda status: not status["bridges"][0]["old_slots"], within=RETIRE_AFTER + 5)
+    shop.controller.told(lambda status: not status["bridges"][0]["old_slots"], within=RETIRE_AFTER + PATIENCE)
     assert layouts(shop).keys() == {SHARED, slot}
     (only,) = set.union(*layouts(shop).values())
     assert only is not None
@@ -65,6 +66,20 @@ def no_loss(shop: Shop, *streams: Stream) -> None:
     dropped = [line.split() for line in shop.ovs.appctl("coverage/show").splitlines() if "drop" in line]
     told = ", ".join(f"{words[0]} {words[-1]}" for words in dropped)
     assert not any(count["lost"] for count in counts.values()), f"{counts}; the switch has counted: {told}"
+
+
+@contextlib.contextmanager
+def traffic(shop: Shop) -> Iterator[tuple[Stream, ...]]:
+    """Streams between two vNICs and to and from the outside, in both directions; and packets that must not pass."""
+    with (
+        nothing_of(shop.web, shop.db, "udp/5000"),
+        nothing_of(shop.client, shop.app, "udp/5000"),
+        stream(shop.web, shop.app, "udp/5000", rate=RATE, over=4) as there,
+        stream(shop.web, shop.app, "udp/5001", rate=RATE, push=True, over=6) as back,
+        stream(shop.client, shop.web, "udp/6000", rate=RATE, over=4) as inwards,
+        stream(shop.app, shop.client, "udp/7000", rate=RATE, over=4) as outwards,
+    ):
+        yield there, back, inwards, outwards
 
 
 @contextlib.contextmanager

@@ -110,7 +110,6 @@ def test_a_symlink_to_nothing(tmp_path, link):
     assert "No such file" in message
 
 
-@pytest.mark.timeout(5)
 def test_special_files(tmp_path):
     write(tmp_path, a_yaml="version: 1")
     os.mkfifo(tmp_path / "pipe.yaml")

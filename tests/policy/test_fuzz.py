@@ -1,17 +1,20 @@
 """The loader's promise: whatever it is given, a document or a `PolicyError` with places that exist, and soon."""
 
-import time
-
 import pytest
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from policy.errors import PolicyError
 from policy.load import load_texts
 from policy.model import Document
 from policy.selectors import SelectorError, parse_selector
+from tests.examples import examples
+from tests.policy.effort import costs_at_most
 from tests.policy.schema import complaints
+
+# In inventories of 500 VMs (`costs_at_most`). The dearest of the hostile files takes 7, a small one next to none.
+SOON, LITTLE = 10, 25
 
 GOOD = """\
 version: 1
@@ -102,10 +105,9 @@ TOKENS = st.lists(
 
 
 def check(files):
-    begin = time.perf_counter()
     try:
-        assert isinstance(load_texts(files), Document)
-        assert [told for text in files.values() for told in complaints(text)] == []
+        with costs_at_most(SOON):
+            document = load_texts(files)
     except PolicyError as error:
         assert error.problems
         for problem in error.problems:
@@ -113,30 +115,32 @@ def check(files):
             assert 1 <= problem.place.line <= text.count("\n") + text.count("\r") + text.count("\x85") + 9
             assert problem.place.column >= 1
             assert problem.message.isprintable() and len(problem.message) < 600
-    assert time.perf_counter() - begin < 1
+    else:
+        assert isinstance(document, Document)
+        assert [told for text in files.values() for told in complaints(text)] == []
 
 
 @given(st.dictionaries(st.sampled_from(["a.yaml", "b.yaml"]), st.binary(max_size=200), min_size=1))
-@settings(deadline=None, max_examples=200)
+@examples(200)
 def test_bytes(files):
     check(files)
 
 
 @given(TOKENS)
 @example(["[", "*a"])
-@settings(deadline=None, max_examples=300)
+@examples(300)
 def test_tokens(tokens):
     check({"a.yaml": "".join(tokens).encode()})
 
 
 @given(SECTIONS, st.booleans())
-@settings(deadline=None, max_examples=400)
+@examples(250)
 def test_trees(tree, flow):
     check({"a.yaml": yaml.safe_dump(tree, allow_unicode=True, default_flow_style=flow).encode()})
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=300)
+@examples(200)
 def test_mutations_of_a_good_policy(data):
     files = {"a.yaml": GOOD, "b.yaml": GOOD_TENANT}
     for _ in range(data.draw(st.integers(1, 4))):
@@ -180,7 +184,7 @@ def test_the_good_policy_is_good():
         ).map("".join),
     )
 )
-@settings(deadline=None, max_examples=400)
+@examples(400)
 def test_selectors(text):
     try:
         parse_selector(text)
@@ -224,10 +228,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_files_cost_little(name):
-    begin = time.perf_counter()
     with_version = HOSTILE[name] if name.startswith(("tag", "deep")) else "version: 1\n" + HOSTILE[name]
-    try:
-        load_texts({"a.yaml": with_version.encode()})
-    except PolicyError as error:
-        assert len(error.problems) <= 1001
-    assert time.perf_counter() - begin < 2  # measured: each below 0.7 s
+    with costs_at_most(LITTLE):
+        try:
+            load_texts({"a.yaml": with_version.encode()})
+        except PolicyError as error:
+            assert len(error.problems) <= 1001

@@ -1,6 +1,6 @@
 """Rules passed over, against the evaluator: the first that nothing keeps from it is the one that decides."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.evaluate import evaluate
@@ -9,9 +9,10 @@ from policy.model import Side, Tier
 from policy.passed_over import Reason, passed_over
 from policy.question import parse_question
 from tests.analysis.strategies import connections, documents
+from tests.examples import examples
 
 
-@settings(max_examples=150, deadline=None)
+@examples(75)
 @given(st.data())
 def test_what_follows_the_last_one_passed_over_decides(data):
     document = data.draw(documents())
