@@ -10,12 +10,13 @@ from policy.evaluate import Connection, Endpoint
 from policy.flows.bridge_book import bridge_flows
 from policy.flows.compile import prepare
 from policy.flows.cookies import Drop, Kind, Reason, reason
+from policy.flows.fields import ARP_TYPE
 from policy.flows.flow import Limit, Resubmit
 from policy.flows.icmpv6 import ROUTER_SOLICITATION
 from policy.flows.meters import MeterKind, meter_number
 from policy.flows.packet import Packet
 from policy.flows.walk import Flows, walk
-from policy.model import ICMPV6, UDP
+from policy.model import ICMPV6, UDP, Group
 from tests.flows.packets import ip, opening, unreachable, with_ports
 from tests.flows.worlds import PLACES, ZONES, World, address, bridge, document, mac_of, policy, rule, uplink, vnic_port
 from topology.ports import UplinkPort
@@ -36,6 +37,41 @@ def test_a_third_guest_says_nothing_about_its_neighbours_connection(family, one,
     arrivals, (only,) = world.send("web-2", forged)
     assert not arrivals and only.drop == Reason(Kind.DROP, Drop.FORGED_ERROR)
     assert [arrival.at for arrival in world.send("db-1", error)[0]] == ["web-1"]
+
+
+TO_MANY = with_ports(ip("10.0.0.1", "255.255.255.255", UDP, eth_src=mac_of("web-1"), eth_dst=0xFFFFFFFFFFFF), 5, 6)
+PROBE = Packet(
+    eth_src=mac_of("web-1"), eth_dst=0xFFFFFFFFFFFF, eth_type=ARP_TYPE, arp_op=1, arp_sha=mac_of("web-1"),
+    arp_tpa=int(address("10.0.0.1")),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("honest", "forged"),
+    [
+        (TO_MANY, {"eth_src": mac_of("web-2")}),
+        *((TO_MANY, {"vlan_vid": tag}) for tag in (0x1000, 0x100A, 0x101E)),
+        (PROBE, {"arp_sha": mac_of("web-2")}),
+        (PROBE, {"arp_sha": 0}),
+    ],
+)
+def test_what_is_for_many_is_guarded_like_all_else(honest, forged):
+    world = World(ALL)
+    assert "web-2" in {arrival.at for arrival in world.send("web-1", honest)[0]}
+    arrivals, (only,) = world.send("web-1", replace(honest, **forged))
+    assert not arrivals and only.drop in {
+        Reason(Kind.DROP, drop) for drop in (Drop.UNKNOWN_PORT_OR_MAC, Drop.SPOOFED_SOURCE)
+    }
+
+
+def test_what_is_for_many_is_judged_in_its_senders_scope():
+    """web-1 and lab-1 have one address, each in a scope of its own."""
+    lab = replace(TO_MANY, eth_src=mac_of("lab-1"))
+    for sender, target, packet in (("lab-1", "lab-2", lab), ("web-1", "web-2", TO_MANY)):
+        for name in ("lab-1", "web-1"):
+            world = World(document(policy("p", rule("allow", "any", (Group("only", vms=(name,)),)))))
+            got = {arrival.at for arrival in world.send(sender, packet)[0]}
+            assert (target in got) is (name == sender)
 
 
 def test_what_each_vnic_sends_to_many_and_what_it_opens_is_limited():

@@ -160,6 +160,16 @@ def test_scopes_have_their_own_groups_and_owners():
     assert arrives(world, "outside", "lab-1", outside="10.0.0.7")
 
 
+def test_no_frame_reaches_a_vnic_of_another_network():
+    """Not by its MAC, not from a vNIC, from the outside or from another bridge; nor do floods."""
+    world = World(document(policy("p", rule("allow", "any"))))
+    for source, own in (("web-1", "10.0.0.1"), ("web-3", "10.0.0.4"), ("outside", "192.0.2.5")):
+        for mac, to in ((mac_of("lab-2"), "10.0.0.7"), (0xFFFFFFFFFFFF, "255.255.255.255")):
+            packet = with_ports(ip(own, to, UDP, eth_src=mac_of(source), eth_dst=mac), 5, 6)
+            got = {arrival.at for arrival in world.send(source, packet)[0]}
+            assert got and not {name for name in got if name.startswith("lab-")}, (source, to)
+
+
 def test_a_trusted_vnic_is_judged_by_others_only():
     world = World(document())
     assert arrives(world, "router", "outside") and arrives(world, "outside", "router")
@@ -226,7 +236,7 @@ def test_a_vnic_may_serve_dhcp_and_advertise_routes_by_its_roles(monkeypatch, gr
 
 
 def test_who_was_reached_by_sctp_may_open_from_the_port_that_was_allowed():
-    """A known loss (docs/security.md): the conntrack of Open vSwitch 3.1 knows no ports of SCTP, and calls that a reply."""
+    """A known loss (docs/security.md): conntrack of Open vSwitch 3.1 knows no ports of SCTP, and calls that a reply."""
     world = World(document(policy("p", rule("allow", "sctp/80", (who("role == web"),), (who("role == db"),)))))
 
     def opens(source: str, target: str, *ports: int) -> bool:
