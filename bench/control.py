@@ -23,7 +23,8 @@ QUIET = 0.3
 NEVER = 3.0
 # What is said to be established before its rule goes.
 CUT_RATE = 200.0
-IDLE = 2.0
+# Long enough for what is done every few seconds.
+IDLE = 10.0
 # What still may be on its way when a stream is counted.
 DRAIN = 0.3
 

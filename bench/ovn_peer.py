@@ -15,7 +15,7 @@ from bench.peer import PATIENCE, Controlled
 from bench.workload import PROBERS, SECOND_ADDRESS, THIRD, Workload
 from mininet_scenarios.lab import Lab
 from mininet_scenarios.lab.ovs import end_process, kill_process
-from mininet_scenarios.lab.shell import MissingTools, run
+from mininet_scenarios.lab.shell import CommandError, MissingTools, run
 
 SCHEMAS = Path("/usr/share/ovn")
 # How long ovn-controller keeps the flows of the one before: more than twice its cold start.
@@ -63,7 +63,12 @@ class Ovn(Controlled):
         # Returns at once while no chassis exists, so the chassis is waited for.
         sb = f"--db=unix:{self._socket('sb')}"
         run("ovn-sbctl", sb, "--timeout=60", "wait-until", "Chassis", "bench", "name=bench", env=self.env, timeout=70)
-        self.confirm()
+        try:
+            self.confirm()
+        except CommandError:
+            # Once in a dozen runs the first of all was not answered within a minute; why is not known. Nothing is
+            # measured yet, so it is asked once more before OVN is given up.
+            self.confirm()
 
     def wait_all(self) -> None:
         """Every logical port is up, and the chassis has caught up with the northbound database."""

@@ -310,7 +310,7 @@ class Engine:
         self.topology = self.refused.without(resolved)
         self._by_dpid = {bridge.dpid: bridge for bridge in self.topology.bridges if bridge.dpid is not None}
         # One that waits for its zone is shut, and nobody need know of it: the change that brings it all is the first.
-        ready = (port for port in self.topology.vnic_ports if port.zone is not None or port.vnic.trusted)
+        ready = (port for port in self.topology.vnic_ports if port.ready)
         self._vnics = self._everybody.known(document.inventory, ready)
         self._compiled = self._policy_book.prepare(document, self._vnics)
         standing = {(bridge.remote, bridge.uuid): bridge.dpid for bridge in self.topology.bridges}

@@ -44,6 +44,11 @@ class VnicPort:
     zone: int | None
     interface_uuid: str
 
+    @property
+    def ready(self) -> bool:
+        """True if it has its conntrack zone, or needs none, being trusted: until then it is shut."""
+        return self.zone is not None or self.vnic.trusted
+
 
 @dataclass(frozen=True, slots=True)
 class UplinkPort:

@@ -314,7 +314,7 @@ class World:
             ),
         )
         bridge = next(bridge for bridge in topology.bridges if bridge.dpid == dpid)
-        vnics = Everybody().known(document.inventory, topology.vnic_ports)
+        vnics = Everybody().known(document.inventory, (port for port in topology.vnic_ports if port.ready))
         wanted = BridgeBook().wanted(prepare(document, vnics.values(), learn=learn), bridge, {})
         return plain((wanted if self.switches[dpid].most_meters else unmetered(wanted)).flat())
 
