@@ -23,7 +23,7 @@ from ryu_apps.http import MAX_WAIT, StatusPages
 from ryu_apps.worker import Worker
 
 ROOT = Path(__file__).parents[2]
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 class Watch:
