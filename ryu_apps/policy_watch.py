@@ -123,8 +123,9 @@ class PolicyWatch:
     def _settled_load(self) -> tuple[Loaded, list[hub.Event]]:
         """What the files say, when nothing has changed while they were read; and who asked for it."""
         asked: list[hub.Event] = []
-        # Who only asks, and has changed nothing, must not keep us reading; nor who goes on changing.
-        quiet = QUICK if self._news else SETTLE
+        # A file that was replaced whole is read at once: the quiet after it passes meanwhile. Who only asks, and has
+        # changed nothing, must not keep us reading; nor who goes on changing.
+        quiet = 0.0 if self._replaced else QUICK if self._news else SETTLE
         self._patience = time.monotonic() + RESTLESS
         while True:
             self._settle(quiet)

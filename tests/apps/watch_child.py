@@ -2,7 +2,7 @@
 
 Each line is JSON: an outcome, or the answer to a line of stdin: ``check``, ``writing``, ``cpu``, ``pester``.
 A second argument is the least number of seconds that a load takes; its beginning is told then. A third one is the quiet
-that the watch waits for, a fourth one how long it waits before it says so in the log.
+that the watch waits for, a fourth one how long it waits before it says so in the log, a fifth one the short quiet.
 """
 
 from eventlet import monkey_patch
@@ -66,6 +66,8 @@ def main():
         policy_watch.SETTLE = float(sys.argv[3])
     if len(sys.argv) > 4:
         policy_watch.RESTLESS = float(sys.argv[4])
+    if len(sys.argv) > 5:
+        policy_watch.QUICK = float(sys.argv[5])
     watch = PolicyWatch(Path(sys.argv[1]), emit)
     watch.start()
     # Reading must not stop the watch: in a real thread.
