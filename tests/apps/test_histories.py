@@ -118,7 +118,7 @@ steps = st.one_of(
 
 
 @given(st.lists(steps, max_size=25), st.booleans())
-@examples(20)
+@examples(40)
 def test_any_history_ends_well(history, one_by_one):
     world = World((A, B), one_by_one)
     for happen, *arguments in history:

@@ -306,7 +306,7 @@ steps = st.one_of(
 
 
 @given(policies, ports, ports, st.lists(steps, max_size=12), st.booleans(), st.booleans(), st.sampled_from((6, 10**5)))
-@examples(25)
+@examples(40)
 def test_what_is_kept_is_what_a_fresh_engine_works_out(files, on_a, on_b, history, one_by_one, collide, most):
     with everything_checked(collide, most):
         world = World((A, B), one_by_one, learning=LearnSettings(("dhcp", "first-use")))

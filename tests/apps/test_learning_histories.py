@@ -97,7 +97,7 @@ steps = st.one_of(
 
 
 @given(st.lists(steps, max_size=20), st.booleans())
-@examples(15)
+@examples(30)
 def test_any_history_of_learning_ends_well(history, one_by_one):
     with everything_checked(False, 10**5):
         world = World((A, B), one_by_one, learning=BOTH)
