@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from ryu.app.wsgi import ControllerBase, route
@@ -11,7 +12,9 @@ from webob import Request, Response
 
 from ryu_apps.policy_watch import PolicyWatch
 from ryu_apps.reports.metrics import CONTENT_TYPE, exposition
+from ryu_apps.turns import Turns
 from ryu_apps.worker import Worker
+from topology.breath import breathing
 from topology.export import node_link
 from topology.graph import build
 
@@ -26,6 +29,8 @@ class StatusPages(ControllerBase):  # type: ignore[misc]  # Ryu is untyped
 
     def __init__(self, req: Request, link: Any, data: dict[str, Any], **config: Any) -> None:  # noqa: ANN401 (Ryu's)
         super().__init__(req, link, data, **config)
+        # Each request has a green thread of its own.
+        Turns()
         self.worker: Worker = data["worker"]
         self.watch: PolicyWatch | None = data["watch"]
 
@@ -79,5 +84,17 @@ class StatusPages(ControllerBase):  # type: ignore[misc]  # Ryu is untyped
         return {**status, "policy": {**status["policy"], "path": path, "being_written": writing}, "log": sinks}
 
 
-def _json(value: object, status: int = 200) -> Response:
-    return Response(body=json.dumps(value).encode(), content_type="application/json", charset="utf-8", status=status)
+def _json(value: dict[str, Any], status: int = 200) -> Response:
+    body = "".join(_encoded(value)).encode()
+    return Response(body=body, content_type="application/json", charset="utf-8", status=status)
+
+
+def _encoded(value: dict[str, Any]) -> Iterator[str]:
+    """As JSON, in pieces: of thousands of vNICs it takes long."""
+    for number, (key, member) in enumerate(value.items()):
+        yield f"{', ' if number else '{'}{json.dumps(key)}: "
+        if isinstance(member, list):
+            yield f"[{', '.join(map(json.dumps, breathing(member)))}]"
+        else:
+            yield json.dumps(member)
+    yield "}" if value else "{}"

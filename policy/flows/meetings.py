@@ -10,6 +10,7 @@ from policy.flows.identity import Identities, enforcers
 from policy.flows.rules import NumberedRule
 from policy.flows.shared_map import SharedMap
 from policy.model import Group, Policy, Rule, Side
+from topology.breath import breathing
 
 Numbers = frozenset[int]
 
@@ -74,7 +75,7 @@ class MeetingBook:
         if self._seen is not None and self._seen[0] is rules and self._seen[1] is identities.holding:
             return self._meetings
         changes: dict[int, Meeting | None] = dict.fromkeys(self._meetings)
-        for entry in rules:
+        for entry in breathing(rules):
             found = _meeting(entry, identities)
             known = self._meetings.get(entry.number)
             changes[entry.number] = known if known is not None and known.says_the_same(found) else found

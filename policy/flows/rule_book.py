@@ -13,6 +13,7 @@ from policy.flows.pieces import Piece, piece
 from policy.flows.rule_uses import At, RuleUses, Use
 from policy.flows.rules import NumberedRule, rule_flows
 from policy.flows.shared_map import SharedMap
+from topology.breath import breathing
 
 
 class RuleBook:
@@ -70,7 +71,7 @@ class RuleBook:
             stale.update(at for at, use in self._uses.items() if use.concerns(seen_anew))
         self._last_priorities = priorities
         changes: dict[Hashable, Piece | None] = {}
-        for at in stale:
+        for at in breathing(stale):
             use = self._uses.get(at)
             if use is None:
                 changes["rule", at] = None
