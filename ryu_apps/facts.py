@@ -52,6 +52,18 @@ class SwitchDown:
 
 
 @dataclass(frozen=True, slots=True)
+class FlowsTold:
+    """What a bridge has told of its flows, as bytes, and of its meters. Not read yet: that takes long, and what is read
+    is ten times as large. `ryu_apps.switches.readings.read` makes `FlowsRead` of it, when its turn has come."""
+
+    dpid: int
+    session: int
+    parts: tuple[bytes, ...]
+    meters: Mapping[int, Meter | None]
+    most_meters: int
+
+
+@dataclass(frozen=True, slots=True)
 class FlowsRead:
     """All flows of the bridge, of ours and of others, and its meters by number (None: not one that we add).
 
@@ -230,6 +242,9 @@ Fact = (
     | MetersRead | FlowsTouched | Unwatched | RoleTold | RoleRefused | Due | GraceOver | RetryWrites | OvsdbFact
     | Punted | Clock | LeaseDue | WriteDue | ClaimDue | GoOn
 )  # fmt: skip
+
+# What comes into the worker's queue, from whoever has heard it.
+Heard = Fact | FlowsTold | Report
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from policy.flows.cookies import LAYOUT, Kind, is_ours, kind_of, layout_of, reason
+from policy.flows.cookies import LAYOUT, Kind, kind_of, layout_of, reason
 from policy.flows.fields import ETH_SRC
 from policy.flows.flow import Flow, Key
 from policy.flows.match_wire import decode_match
@@ -20,6 +20,7 @@ from policy.flows.meters import Meter
 from policy.flows.openflow import WireError
 from policy.flows.slots import FIRST, SLOTS, place
 from policy.flows.wire import Installed
+from topology.breath import breathing
 
 # Seconds for which an old generation stays when nothing leads to it any more. Packets are on their way for
 # microseconds; the datapath's remembered ways (megaflows) that lead there are gone after a round of its revalidators,
@@ -58,16 +59,17 @@ def sort(entries: Iterable[Installed], held: int | None = None) -> Found:
     holders: set[Holder] = set()
     remains: set[int] = set()
     enforcing = False
-    for entry in entries:
-        marked = is_ours(entry.cookie)
-        if entry.slot not in (None, slot):
-            if marked and entry.slot is not None:
-                remains.add(entry.slot)
+    for entry in breathing(entries, 128):
+        layout, where = layout_of(entry.cookie), entry.slot
+        marked = layout is not None
+        if where not in (None, slot):
+            if marked and where is not None:
+                remains.add(where)
             continue
         if place(entry.table) is None or _learned(entry):
             continue
         enforcing = enforcing or marked
-        if marked and (layout_of(entry.cookie) != LAYOUT or entry.leads_to not in (None, slot)):
+        if marked and (layout != LAYOUT or entry.leads_to not in (None, slot)):
             outdated.append(entry)
             holders |= _holders(entry)
         elif marked and entry.flow is not None:
@@ -110,6 +112,8 @@ def _slot(entries: Iterable[Installed], held: int | None) -> int:
 
 def _learned(entry: Installed) -> bool:
     """True for what the switch itself has written, in the slot of its table."""
+    if kind_of(entry.cookie) != Kind.LEARNED:
+        return False
     where, why = place(entry.table), reason(entry.cookie)
     return where is not None and where.table.dynamic and why is not None and why.kind is Kind.LEARNED
 

@@ -92,6 +92,7 @@ class Session:
     sending_meters: SharedMap[int, Meter] | Mapping[int, Meter | None] = field(default_factory=dict)
     sending_retires: bool = False
     sending_revision: str | None = None
+    sending_size: int = 0
     in_force: str | None = None
     serial: int = 0
     pause: float = FIRST_PAUSE
@@ -113,6 +114,11 @@ class Session:
     def idle(self) -> bool:
         """True if nothing is on its way."""
         return self.state is State.IDLE
+
+    @property
+    def underway(self) -> int:
+        """How many changes are on their way."""
+        return self.sending_size if self.state is State.CHANGING else 0
 
     @property
     def ready(self) -> bool:
@@ -247,7 +253,8 @@ class Session:
             outdated,
             tuple(sorted(self.remains.slots)) if retires else (),
         )
-        self.flow_mods += len(bundle)
+        self.sending_size = len(bundle)
+        self.flow_mods += self.sending_size
         self.foreign_removed += len(foreign)
         return [bundle, self._due("answer", ANSWER_SECONDS), *self._retire_later()]
 

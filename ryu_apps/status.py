@@ -15,6 +15,7 @@ from ryu_apps.connection_limits import NO_ZONE, NOT_YET
 from ryu_apps.engine import Engine
 from ryu_apps.refused_ports import REFUSED
 from ryu_apps.session import Session, State
+from topology.breath import breathing
 from topology.learned import Learned
 from topology.ports import Bridge, Finding, IsolatedPort, UplinkPort, VnicPort
 
@@ -28,14 +29,14 @@ _UNPROTECTED = {"state": "unprotected", "reason": f"its bridge is not handed ove
 def status_of(engine: Engine) -> Status:
     """The whole status."""
     waiting = list(_waiting(engine))
-    bridges = [_bridge(engine, bridge) for bridge in engine.topology.bridges]
+    bridges = [_bridge(engine, bridge) for bridge in breathing(engine.topology.bridges, 1)]
     return {
         "enforced": not waiting,
         "waiting_for": waiting,
         "policy": _policy(engine),
         "bridges": bridges,
         "unmanaged": [{"dpid": f"{dpid:016x}"} for dpid in sorted(engine.sessions) if engine.bridge(dpid) is None],
-        "vnics": [vnic for bridge in engine.topology.bridges for vnic in _vnics(engine, bridge)],
+        "vnics": [vnic for bridge in breathing(engine.topology.bridges, 1) for vnic in _vnics(engine, bridge)],
         "ovsdb": [
             {
                 "remote": name,
@@ -192,6 +193,8 @@ def _progress(engine: Engine, session: Session) -> str:
         return session.state.value
     if engine.policy.document is None and session.was_ours:
         return "keeping the policy that it had"
+    if engine.compiled is not None:
+        return "waiting for its turn"
     return "waiting for what is not known yet"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from ryu.lib import hub
@@ -31,6 +31,8 @@ from ryu_apps.facts import (
     Fact,
     FlowsCounted,
     FlowsRead,
+    FlowsTold,
+    Heard,
     Later,
     LimitZones,
     NamePrefixes,
@@ -47,7 +49,10 @@ from ryu_apps.ovsdb import OvsdbClient
 from ryu_apps.reports.reporter import Reporter
 from ryu_apps.settling import Settling
 from ryu_apps.status import Status, enforced, status_of, troubles
+from ryu_apps.switches.readings import read
 from ryu_apps.switches.switches import Switches
+from ryu_apps.turns import Turns
+from topology.breath import breathing
 from topology.ports import Finding, Topology
 
 LOG = logging.getLogger(__name__)
@@ -59,8 +64,6 @@ PREFIXES = {on_wire(table, slot): table.prefixes for table in TABLES.values() fo
 MAX_DOING = 10_000
 # Facts of one batch: enough to swallow a burst, few enough that the first is acted on soon.
 BATCH = 1000
-# Seconds after which others get their turn while effects are carried out.
-TURN = 0.05
 # Turns of others after which what was said has gone out: our own green thread's, and Ryu's sender's.
 TURNS = 2
 # Copies of packets that may wait to be learned from. Meters let few of them come.
@@ -94,8 +97,10 @@ class Worker:
         # How many batches have been handled.
         self.turns = 0
         self._changed = hub.Event()
+        # Held by whoever needs the engine to stay as it is, though others get their turn meanwhile.
+        self._engine_stays = hub.Semaphore(1)
 
-    def put(self, fact: Fact | Report) -> None:
+    def put(self, fact: Heard) -> None:
         """Take a fact from whoever heard it; returns at once."""
         if isinstance(fact, Punted) and self.engine.learner.wants(fact.copy):
             self._put_copy(fact)
@@ -104,8 +109,6 @@ class Worker:
         if isinstance(fact, Report):
             self.reporter.put(fact)
             return
-        if isinstance(fact, FlowsRead):
-            self.reporter.put(FlowsCounted(fact.dpid, fact.session, fact.entries))
         self._queue.put(fact)
 
     def _put_copy(self, fact: Punted) -> None:
@@ -149,26 +152,24 @@ class Worker:
     @property
     def status(self) -> Status:
         """What the controller says of itself; made when somebody asks, once for all who ask before the next change."""
-        if self._status is None:
-            self._status = status_of(self.engine)
-        return self._status
+        with self._engine_stays:
+            if self._status is None:
+                self._status = status_of(self.engine)
+            return self._status
 
     def _run(self) -> None:
-        batch: list[Fact] = []
+        batch: list[Fact | FlowsTold] = []
+        turns = Turns()
         try:
             while True:
-                batch = [self._queue.get()]
-                self._busy = True
-                while len(batch) < BATCH and not self._queue.empty():
-                    batch.append(self._queue.get())
-                self._status = None
+                batch = self._next_batch()
                 self._copies -= sum(isinstance(fact, Punted) for fact in batch)
                 with collector.paused():
-                    # Whatever happens, what time it is comes first.
-                    self._carry_out_all(self.engine.handle([Clock(time.time()), *batch]))
-                    self._status = None
-                    self._log_troubles()
-                    self._settling.settle()
+                    with self._engine_stays:
+                        self._handle(batch)
+                        self._status = None
+                        self._log_troubles()
+                        self._settling.settle()
                     self._busy = False
                     self.turns += 1
                     self._changed.set()
@@ -176,18 +177,27 @@ class Worker:
                     # The queue may never run dry: the others must get their turn all the same. And what is said to
                     # switches is on its way before the collector looks at what is new.
                     for _ in range(TURNS):
-                        hub.sleep(0)
+                        turns.pass_on()
         except Exception:
             end_of_process(repr(batch))
 
-    def _carry_out_all(self, effects: list[Effect]) -> None:
-        """Large bundles take their time to be packed: the others get their turn in between."""
-        since = time.monotonic()
-        for effect in effects:
+    def _next_batch(self) -> list[Fact | FlowsTold]:
+        """The facts that wait. One that is to be read yet ends its batch: once read it is large, so it is handled, and
+        forgotten, before the next is read."""
+        batch = [self._queue.get()]
+        self._busy = True
+        while len(batch) < BATCH and not isinstance(batch[-1], FlowsTold) and not self._queue.empty():
+            batch.append(self._queue.get())
+        return batch
+
+    def _handle(self, batch: Sequence[Fact | FlowsTold]) -> None:
+        facts: list[Fact] = [read(fact) if isinstance(fact, FlowsTold) else fact for fact in batch]
+        for fact in facts:
+            if isinstance(fact, FlowsRead):
+                self.reporter.put(FlowsCounted(fact.dpid, fact.session, fact.entries))
+        # Whatever happens, what time it is comes first.
+        for effect in breathing(self.engine.handle([Clock(time.time()), *facts]), 1):
             self._carry_out(effect)
-            if time.monotonic() - since > TURN:
-                hub.sleep(0)
-                since = time.monotonic()
 
     def _log_troubles(self) -> None:
         """What is shut or contradictory is a line in the log when that begins, and when it ends."""

@@ -19,6 +19,7 @@ from ipaddress import ip_network
 from typing import NamedTuple
 
 from topology.addresses import Prefix
+from topology.breath import breathing
 from topology.claims import quote
 from topology.crowds import AddressCrowds, Crowds
 from topology.identity import Identity, Index, Match, Moved
@@ -88,11 +89,11 @@ class Contests:
     def take(self, moved: Moved, index: Index) -> None:
         """The inventory is another one, of which ``index`` is the index now."""
         self._index = index
-        for vm in moved.gone:
+        for vm in breathing(moved.gone):
             for spec in vm.vnics:
                 if self._promised.pop(spec.iface_id, None) is not None:
                     self._addresses.remove(spec.iface_id)
-        for vm in moved.new:
+        for vm in breathing(moved.new):
             for spec in vm.vnics:
                 if spec.addresses and spec.iface_id not in self._promised:
                     self._promised[spec.iface_id] = vm, spec

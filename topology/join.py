@@ -17,6 +17,7 @@ from fnmatch import translate
 from itertools import chain
 from typing import NamedTuple
 
+from topology.breath import breathing
 from topology.conflicts import Candidate, Contests, Less
 from topology.identity import Index
 from topology.inventory import Inventory
@@ -165,7 +166,7 @@ class _Draft:
             to_look_at: Iterable[str] = self._plugs
         else:
             to_look_at = self._affected(touched)
-        for uuid in to_look_at:
+        for uuid in breathing(to_look_at):
             port, plugs = self._plugs[uuid]
             old = self._parts.get(uuid)
             interfaces = [(name, database.interfaces.get(name), taken) for name, taken in plugs]
@@ -178,16 +179,16 @@ class _Draft:
             gone += [] if old is None else [old]
             come.append(part)
         # All that go before any that comes: an interface may have gone from one port to another.
-        for part in gone:
+        for part in breathing(gone):
             part.withdraw(contests)
-        for part in come:
+        for part in breathing(come):
             part.enter(contests)
 
     def _survey(self, database: Database, row: BridgeRow) -> list[Part]:
         """Which ports there are, and which interfaces they have; the parts that are no more."""
         plugs: dict[str, tuple[PortRow, tuple[tuple[str, bool], ...]]] = {}
         ports_of: dict[str, list[str]] = {}
-        for uuid in row.ports:
+        for uuid in breathing(row.ports):
             port = database.ports.get(uuid)
             if port is not None:
                 plugs[uuid] = port, tuple((name, name in ports_of) for name in port.interfaces)
@@ -232,7 +233,7 @@ class _Draft:
         row, where = self.row, self.place.where
         ports: list[Port] = []
         findings = [Finding("no-port", where, f"its port {uuid} is not in the database") for uuid in self._missing]
-        for part in map(self._parts.__getitem__, self._plugs):
+        for part in breathing(map(self._parts.__getitem__, self._plugs)):
             ports += part.ports
             findings += part.findings
             candidate = part.candidate

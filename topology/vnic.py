@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from topology.addresses import Address, Prefix
+from topology.breath import breathing
 from topology.inventory import DEFAULT_SCOPE, Inventory, Vm
 
 
@@ -115,7 +116,7 @@ class Everybody:
         for name in gone:
             for vnic in self._of_vm.pop(name)[1]:
                 self._offline.pop(vnic.id, None)
-        for name, vm in vms.items():
+        for name, vm in breathing(vms.items()):
             if name not in self._of_vm:
                 self._of_vm[name] = vm, _of_vm(vm, scopes)
                 self._offline.update((vnic.id, vnic) for vnic in self._of_vm[name][1])

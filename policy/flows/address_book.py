@@ -13,6 +13,7 @@ from policy.flows.local_vnics import LocalVnics, Numbers
 from policy.flows.outlook import Outlook
 from policy.flows.pieces import Piece
 from policy.flows.places import PlaceIndex
+from topology.breath import breathing
 
 
 class AddressBook:
@@ -46,7 +47,7 @@ class AddressBook:
                 for entry, places in identities.places.pairs():
                     if entry.members in sets or entry.around in sets:
                         found.update(places)
-        return {("entry", *place): self._piece(identities, pieces, place) for place in found}
+        return {("entry", *place): self._piece(identities, pieces, place) for place in breathing(found)}
 
     def _shows(self, entry: Entry) -> bool:
         """True if something differs by this entry."""

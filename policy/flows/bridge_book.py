@@ -26,6 +26,7 @@ from policy.flows.uplinks import all_uplinks_flow, as_uplink, uplink_flows
 from policy.flows.vnics import isolated_flows, vnic_flows, zone_of
 from policy.limits import limits_of
 from policy.model import Document, LimitEntry, Limits
+from topology.breath import breathing
 from topology.learned import FIRST_USE
 from topology.ports import Bridge, IsolatedPort, UplinkPort, VnicPort
 
@@ -111,7 +112,7 @@ class BridgeBook:
             zone_of(port): port for port in bridge.vnic_ports if port.zone is not None and not port.vnic.trusted
         }
         gone = self._vnics.take(vnics)
-        for zone, before in gone.items():
+        for zone, before in breathing(gone.items(), 8):
             port = vnics.get(zone)
             scope = 0 if port is None else compiled.identities.scopes.get(port.vnic.scope, 0)
             changes["vnic", zone] = None if port is None else piece(vnic_flows(port, scope, compiled.learn))
@@ -183,7 +184,7 @@ class BridgeBook:
             sets = {identities.members[number] for number in seen_anew}
             everywhere = any(not shared.isdisjoint(sets) for shared in identities.flooded.values())
             self._copy_anew(self._vnics.by_zone if everywhere else self._vnics.meant_by_floods(sets))
-        for vlan, block in self._stale_blocks:
+        for vlan, block in breathing(self._stale_blocks, 2):
             ports = self._blocks[vlan, block]
             if ports:
                 changes["copies", vlan, block] = piece(

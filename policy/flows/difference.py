@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from policy.flows.flow import Flow, Key
 from policy.flows.pieces import Wanted
+from topology.breath import breathing
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def difference(wanted: Mapping[Key, Flow], installed: Mapping[Key, Flow]) -> Dif
     """The flows to add (or replace) and to remove."""
     add: list[Flow] = []
     replaced: list[Flow] = []
-    for key, flow in wanted.items():
+    for key, flow in breathing(wanted.items(), 512):
         before = installed.get(key)
         if before != flow:
             add.append(flow)
@@ -50,7 +51,7 @@ def change(wanted: Wanted, installed: Wanted) -> Difference:
     then: dict[Key, Flow] = {}
     for new, old in ((wanted.own, installed.own), (wanted.shared, installed.shared)):
         if new is not old:
-            for _, before, after in new.changes_since(old):
+            for _, before, after in breathing(new.changes_since(old), 256):
                 then.update((flow.key, flow) for flow in before or ())
                 now.update((flow.key, flow) for flow in after or ())
     return difference(now, then)

@@ -17,6 +17,7 @@ from policy.flows.membership import GroupIndex, leaves
 from policy.flows.shared_map import SharedMap
 from policy.model import Document, Group
 from topology.addresses import Prefix
+from topology.breath import breathing
 from topology.inventory import DEFAULT_SCOPE
 from topology.prefix_index import node_of
 from topology.vnic import Vnic
@@ -95,7 +96,7 @@ class IdentityBook:
         if gone or new:
             self._index = GroupIndex(groups)
             of_new = GroupIndex(new)
-            for name, vnic in vnics.items() if of_new or GroupIndex(gone) else ():
+            for name, vnic in breathing(vnics.items()) if of_new or GroupIndex(gone) else ():
                 old = self._of_vnic.get(name)
                 if old is not None:
                     found = old.difference(gone).union(of_new.groups_of(vnic))
@@ -107,7 +108,7 @@ class IdentityBook:
                 self._add_lines(group)
             known = self._labels
             self._labels = {group: known.get(group) or label(group) for group in groups}
-        for name, vnic in vnics.items():
+        for name, vnic in breathing(vnics.items()):
             if self._vnics.get(name) is not vnic:
                 members[name] = self._index.groups_of(vnic)
         self._groups = groups
@@ -135,7 +136,7 @@ class IdentityBook:
                     del self._groups_of[leaf]
 
     def _move_vnics(self, vnics: Mapping[str, Vnic], members: Mapping[str, Members | None]) -> None:
-        for name, found in members.items():
+        for name, found in breathing(members.items()):
             old, new = self._vnics.get(name), vnics.get(name)
             before = self._of_vnic.get(name)
             if old is not None and new is not None and found == before and _ownership(old) == _ownership(new):
@@ -157,7 +158,7 @@ class IdentityBook:
         entries: dict[Place, Entry | None] = {}
         floods = self._last is None
         for (scope, _), borders in self._borders.items():
-            for border in borders.settle(self._groups_of):
+            for border in breathing(borders.settle(self._groups_of)):
                 place = scope, border.prefix
                 self._count(place, border)
                 blocks[place] = border.members
@@ -183,7 +184,7 @@ class IdentityBook:
     def _regroup(self, entries: Mapping[Place, Entry | None]) -> None:
         """Some places have these entries now; None: none any more."""
         fresh: dict[Entry, set[Place]] = {}
-        for place, now in entries.items():
+        for place, now in breathing(entries.items()):
             before = self._entries.get(place)
             if before == now:
                 continue
@@ -230,7 +231,7 @@ class IdentityBook:
                 self._edition += 1
             members = {number: found for found, number in number_of.items()}
             several: dict[Group, set[int]] = defaultdict(set)
-            for found, number in number_of.items():
+            for found, number in breathing(number_of.items()):
                 for group in found:
                     several[group].add(number)
             holding = {group: frozenset(found) for group, found in several.items()}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 
 from policy.flows import fields as f
 from policy.flows.fields import FIELDS, Field
@@ -37,6 +38,7 @@ def _wire_order(item: tuple[tuple[int, int], tuple[Field, int, int]]) -> tuple[i
     return (0 if oxm_class == f.OXM else 1, number, 0)
 
 
+@lru_cache(maxsize=16384)
 def _encode_condition(field: Field, value: int, mask: int) -> bytes:
     size = field.wire_bits + 7 >> 3
     if field is f.IN_PORT:
@@ -74,7 +76,7 @@ def decode_match(data: bytes) -> Match:
         oxm_class, number, has_mask, size = header >> 16, header >> 9 & 0x7F, header >> 8 & 1, header & 0xFF
         if at + 4 + size > length:
             raise WireError("match cut short")
-        tests += _decode_condition(oxm_class, number, bool(has_mask), data[at + 4 : at + 4 + size])
+        tests += _decode_condition(oxm_class, number, bool(has_mask), bytes(data[at + 4 : at + 4 + size]))
         at += 4 + size
     try:
         return match(tests)
@@ -82,7 +84,13 @@ def decode_match(data: bytes) -> Match:
         raise WireError(str(error)) from None
 
 
-def _decode_condition(oxm_class: int, number: int, has_mask: bool, body: bytes) -> Iterator[Condition]:
+# Most conditions are those of many flows, on all bridges. A switch that tells others has 255 bytes for each at most.
+@lru_cache(maxsize=16384)
+def _decode_condition(oxm_class: int, number: int, has_mask: bool, body: bytes) -> tuple[Condition, ...]:
+    return tuple(_conditions(oxm_class, number, has_mask, body))
+
+
+def _conditions(oxm_class: int, number: int, has_mask: bool, body: bytes) -> Iterator[Condition]:
     field = PLAIN.get((oxm_class, number))
     parts = PARTS.get(number, []) if oxm_class == f.NXM_1 and field is None else []
     known = field or (parts[0] if parts else None)

@@ -10,6 +10,7 @@ from policy.flows.identity import Identities, enforcers
 from policy.flows.rules import NumberedRule
 from policy.flows.shared_map import SharedMap
 from policy.model import Group, Policy, Rule, Side
+from topology.breath import breathing
 
 Numbers = frozenset[int]
 
@@ -86,7 +87,7 @@ class MeetingBook:
         else:
             changes.update(dict.fromkeys(self._meetings))
             self._named = {entry.number: _named(entry) for entry in rules}
-        for entry in stale:
+        for entry in breathing(stale):
             found = _meeting(entry, identities)
             known = self._meetings.get(entry.number)
             changes[entry.number] = known if known is not None and known.says_the_same(found) else found

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from policy.flows.flow import Flow, FlowError, Key, Limit, Punt
 from policy.flows.meters import Meter
 from policy.flows.shared_map import SharedMap
+from topology.breath import breathing
 
 Piece = tuple[Flow, ...]
 Pieces = SharedMap[Hashable, Piece]
@@ -25,7 +26,7 @@ def piece(flows: Iterable[Flow]) -> Piece:
 def flat(flows: Iterable[Flow]) -> dict[Key, Flow]:
     """Flows by what identifies them on a switch. Raises ``FlowError`` if two of them cannot both be."""
     found: dict[Key, Flow] = {}
-    for item in flows:
+    for item in breathing(flows, 512):
         if found.setdefault(item.key, item) != item:
             raise FlowError(f"two flows in {item.table} at priority {item.priority} with one match")
     return found
@@ -45,12 +46,12 @@ class Wanted:
 
     def __iter__(self) -> Iterator[Flow]:
         for pieces in (self.own, self.shared):
-            for found in pieces.values():
+            for _, found in pieces.pairs():
                 yield from found
 
     def count(self) -> int:
         """How many flows these are."""
-        return sum(len(found) for pieces in (self.own, self.shared) for found in pieces.values())
+        return sum(len(found) for pieces in (self.own, self.shared) for _, found in pieces.pairs())
 
     def flat(self) -> dict[Key, Flow]:
         """All flows. Raises ``FlowError`` if two of them cannot both be."""
@@ -65,7 +66,7 @@ def unmetered(wanted: Wanted) -> Wanted:
 
     def strip(pieces: Pieces) -> Pieces:
         none: Pieces = SharedMap()
-        return none.with_changes({key: tuple(map(_without_meters, found)) for key, found in pieces.items()})
+        return none.with_changes({key: tuple(map(_without_meters, found)) for key, found in pieces.pairs()})
 
     return Wanted(strip(wanted.own), strip(wanted.shared), wanted.priorities)
 

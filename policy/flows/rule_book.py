@@ -14,6 +14,7 @@ from policy.flows.rule_uses import At, RuleUses, Use
 from policy.flows.rules import NumberedRule, RuleFlows
 from policy.flows.shared_map import SharedMap
 from policy.model import Side
+from topology.breath import breathing
 
 
 class RuleBook:
@@ -73,7 +74,7 @@ class RuleBook:
             stale.update(at for at, use in self._uses.items() if use.concerns(seen_anew))
         self._last_priorities = priorities
         changes: dict[Hashable, Piece | None] = {}
-        for at in stale:
+        for at in breathing(stale):
             use = self._uses.get(at)
             if use is None:
                 self._in_use.pop(at, None)

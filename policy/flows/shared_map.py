@@ -7,6 +7,7 @@ into. So whoever holds an older version (what a switch has) finds quickly what i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from operator import is_
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -72,6 +73,12 @@ class SharedMap(Mapping[K, V], Generic[K, V]):
         """Each key that differs, with its value then and now; None: it has none."""
         for then, now in zip(older._parts, self._parts, strict=True):
             if then is now:
+                continue
+            if len(then) == len(now) and all(map(is_, then, now)):
+                # The same keys, in the same order, as where only values have changed: none need be looked up.
+                for key, old, new in zip(now, then.values(), now.values(), strict=True):
+                    if old is not new and old != new:
+                        yield key, old, new
                 continue
             for key, value in now.items():
                 before = then.get(key)

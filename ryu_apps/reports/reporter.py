@@ -19,6 +19,7 @@ from ryu_apps.reports.desk import PACE, Moment
 from ryu_apps.reports.reports import Page, Reports, ReportSettings
 from ryu_apps.reports.sinks import sink_of
 from ryu_apps.reports.spout import Spout
+from ryu_apps.turns import Turns
 
 LOG = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class Reporter:
 
     def _run(self, carry_out: Callable[[Answer], None], on_defect: Callable[[str], None]) -> None:
         batch: list[Report] = []
+        turns = Turns()
         try:
             while True:
                 # What the desk holds back must be told even if nothing more comes.
@@ -100,7 +102,7 @@ class Reporter:
                         carry_out(told)
                     for spout in self.spouts:
                         spout.put(heard.lines)
-                    hub.sleep(0)
+                    turns.pass_on()
                     if not self._waiting:
                         break
         except Exception:

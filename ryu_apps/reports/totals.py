@@ -13,6 +13,7 @@ from policy.flows.cookies import COUNTED, Reason, reason
 from policy.flows.slots import place
 from policy.flows.wire import Installed
 from policy.model import Side
+from topology.breath import breathing
 
 # OpenFlow 1.4, 7.3.5.2: a counter that a switch does not have is all ones; no other comes near that.
 UNKNOWN = 1 << 63
@@ -52,14 +53,14 @@ class Totals:
         """All flows of a bridge, with what they have counted by now."""
         before = self._flows.get(dpid, {})
         found: dict[_Flow, Count] = {}
-        for entry in entries:
+        for entry in breathing(entries, 128):
             why = reason(entry.cookie)
             if why is None or why.kind not in COUNTED or max(entry.packets, entry.bytes) >= UNKNOWN:
                 continue
             flow = (entry.table, entry.priority, entry.raw_match, entry.cookie)
             # A switch that changes while it tells may tell a flow twice.
             found[flow] = Count(entry.packets, entry.bytes)
-        for flow, count in found.items():
+        for flow, count in breathing(found.items(), 128):
             why = reason(flow[3])
             assert why is not None
             key = (why, side_of(flow[0]))

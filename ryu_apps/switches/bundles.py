@@ -19,6 +19,7 @@ from policy.flows.tables import TABLES
 from policy.flows.text import flow_text
 from ryu_apps.facts import BundleDone, BundleRefused, SendBundle
 from ryu_apps.switches.line import Line
+from topology.breath import breathing
 
 LOG = logging.getLogger(__name__)
 
@@ -47,18 +48,20 @@ class Bundles:
         To commit at once would be wrong: where OVS cannot read one message of a bundle, it says so, leaves it out, and
         commits the others.
         """
-        self._serial = effect.serial
-        self._bundle = effect.serial & 0x7FFFFFFF or 1
+        number = effect.serial & 0x7FFFFFFF or 1
+        # Nothing is on its way before all is packed, which may take long.
+        self._bundle = 0
         self._committing = self._refused = False
         self._sent = {}
         self._remove_meters = effect.remove_meters
         messages = [self._flush_zone(zone) for zone in effect.forget]
         for command, meters in ((meter_wire.ADD, effect.add_meters), (meter_wire.MODIFY, effect.change_meters)):
             messages += [meter_wire.meter_mod(meter, command, self._xid(None)) for meter in meters]
-        messages.append(self._control(ofp.OFPBCT_OPEN_REQUEST))
-        for message in self._changes(effect):
-            messages.append(wire.bundle_add(self._bundle, ATOMIC, message))
-        messages.append(self._control(ofp.OFPBCT_CLOSE_REQUEST))
+        messages.append(self._control(number, ofp.OFPBCT_OPEN_REQUEST))
+        for message in breathing(self._changes(effect)):
+            messages.append(wire.bundle_add(number, ATOMIC, message))
+        messages.append(self._control(number, ofp.OFPBCT_CLOSE_REQUEST))
+        self._bundle, self._serial = number, effect.serial
         self._line.post(b"".join(messages))
 
     def heard(self, message: Any) -> None:  # noqa: ANN401 (Ryu's)
@@ -67,7 +70,7 @@ class Bundles:
             return
         if message.type == ofp.OFPBCT_CLOSE_REPLY and not self._committing:
             self._committing = True
-            self._line.post(self._control(ofp.OFPBCT_COMMIT_REQUEST))
+            self._line.post(self._control(self._bundle, ofp.OFPBCT_COMMIT_REQUEST))
         elif message.type == ofp.OFPBCT_COMMIT_REPLY and self._committing:
             self._bundle, self._sent = 0, {}
             removals = [meter_wire.meter_delete(number, self._xid(None)) for number in self._remove_meters]
@@ -91,7 +94,7 @@ class Bundles:
         where = f"{error}: {flow_text(flow)}" if flow is not None else error
         LOG.error("bridge %016x: bundle %d refused: %s", self._line.dpid, self._serial, where)
         if not self._committing:
-            self._line.post(self._control(ofp.OFPBCT_DISCARD_REQUEST))
+            self._line.post(self._control(self._bundle, ofp.OFPBCT_DISCARD_REQUEST))
         self._bundle, self._refused = 0, True
         self._line.emit(BundleRefused(self._line.dpid, self._line.session, self._serial, where, flow))
 
@@ -113,8 +116,8 @@ class Bundles:
         self._sent[xid] = flow
         return xid
 
-    def _control(self, kind: int) -> bytes:
-        return self._noted(parser.OFPBundleCtrlMsg(self._line.datapath, self._bundle, kind, ATOMIC, []))
+    def _control(self, bundle: int, kind: int) -> bytes:
+        return self._noted(parser.OFPBundleCtrlMsg(self._line.datapath, bundle, kind, ATOMIC, []))
 
     def _flush_zone(self, zone: int) -> bytes:
         # nicira-ext.h, struct nx_zone_id: six bytes of padding, then the zone.

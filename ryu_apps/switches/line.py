@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from ryu.ofproto import ofproto_v1_4 as ofp
 
-from ryu_apps.facts import Fact, Report
+from ryu_apps.facts import Heard
 
 # Messages that may wait to be sent, before what can be left unsaid is.
 MAX_PENDING = 50
@@ -24,7 +24,7 @@ class Line:
     """A connection of a bridge. ``session`` is the number by which facts and effects name it."""
 
     def __init__(
-        self, datapath: Any, session: int, emit: Callable[[Fact | Report], None], spawn: Callable[..., object]  # noqa: ANN401 (Ryu's Datapath is untyped)
+        self, datapath: Any, session: int, emit: Callable[[Heard], None], spawn: Callable[..., object]  # noqa: ANN401 (Ryu's Datapath is untyped)
     ) -> None:  # fmt: skip
         self.datapath = datapath
         self.dpid: int = datapath.id

@@ -1,4 +1,8 @@
-"""What a bridge holds, read back: its flows and meters; or its meters alone."""
+"""What a bridge holds, read back: its flows and meters; or its meters alone.
+
+What it tells of its flows is kept as bytes until the worker has time for it. Many bridges may tell theirs at once, as
+after an outage of the network, and whoever reads them as they come has no time for echoes.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,16 @@ from ryu.ofproto import ofproto_v1_4_parser as parser
 
 from policy.flows import meter_wire, wire
 from policy.flows.meters import HIGHEST_METER, Meter
-from ryu_apps.facts import FlowsRead, MetersRead, ReadFailed
+from ryu_apps.facts import FlowsRead, FlowsTold, MetersRead, ReadFailed
 from ryu_apps.switches.line import Line
+from topology.breath import breathing
 
 LOG = logging.getLogger(__name__)
 
 # Meters that a switch may tell: those that we use, and as many of others; and the octets that it tells of one of ours.
 MAX_METERS, METER_OCTETS = 2 * HIGHEST_METER, 24
+# Octets that a switch may take to tell its flows: a hundred for each of half a million.
+MAX_OCTETS = 1 << 26
 
 
 class Reading:
@@ -27,7 +34,8 @@ class Reading:
         self._line = line
         # What was asked for and has not been told in full: by xid, the multipart type.
         self._asked: dict[int, int] = {}
-        self._entries: list[wire.Installed] = []
+        self._parts: list[bytes] = []
+        self._octets = 0
         self._meters: dict[int, Meter | None] = {}
         self._most_meters = 0
         self._meters_refused = False
@@ -44,7 +52,8 @@ class Reading:
         }
         message = before + b"".join(map(self._line.packed, requests.values()))
         self._asked = {request.xid: kind for kind, request in requests.items()}
-        self._entries, self._meters, self._most_meters, self._meters_refused = [], {}, 0, False
+        self._forget()
+        self._most_meters, self._meters_refused = 0, False
         self._line.post(message)
 
     def expects(self, xid: int) -> bool:
@@ -57,13 +66,17 @@ class Reading:
         try:
             for body in message.body:
                 if kind == ofp.OFPMP_FLOW:
-                    self._entries += wire.decode_flow_stats(body.data)
+                    self._parts.append(body.data)
+                    self._octets += len(body.data)
                 elif kind == ofp.OFPMP_METER_CONFIG:
                     self._meters.update(meter_wire.decode_meter_configs(body.data))
                 else:
                     self._most_meters = meter_wire.decode_most_meters(body.data)
         except Exception as error:  # whatever a switch may tell: it is that bridge's trouble, and no other's
             self._failed(f"its flows cannot be read: {error}")
+            return
+        if self._octets > MAX_OCTETS or len(self._meters) > MAX_METERS:
+            self._failed("it tells no end of flows or meters")
             return
         if not message.flags & ofp.OFPMPF_REPLY_MORE:
             self._told(message.xid)
@@ -83,13 +96,27 @@ class Reading:
             # It has meters: to take it for one that holds none would be wrong.
             self._failed("it does not tell its meters")
         elif not self._asked:
-            entries, meters = tuple(self._entries), self._meters
-            self._entries, self._meters = [], {}
-            self._line.emit(FlowsRead(self._line.dpid, self._line.session, entries, meters, self._most_meters))
+            told = tuple(self._parts), self._meters, self._most_meters
+            self._forget()
+            self._line.emit(FlowsTold(self._line.dpid, self._line.session, *told))
 
     def _failed(self, error: str) -> None:
-        self._asked, self._entries, self._meters = {}, [], {}
+        self._asked = {}
+        self._forget()
         read_failed(self._line, error)
+
+    def _forget(self) -> None:
+        self._parts, self._octets, self._meters = [], 0, {}
+
+
+def read(told: FlowsTold) -> FlowsRead | ReadFailed:
+    """Read what a bridge has told of its flows."""
+    try:
+        decoded = (entry for part in told.parts for entry in wire.decode_flow_stats(part))
+        entries = tuple(breathing(decoded))
+    except Exception as error:  # as in `Reading.heard`
+        return _failed(told.dpid, told.session, f"its flows cannot be read: {error}")
+    return FlowsRead(told.dpid, told.session, entries, told.meters, told.most_meters)
 
 
 class MetersReading:
@@ -143,5 +170,9 @@ class MetersReading:
 
 def read_failed(line: Line, error: str) -> None:
     """What the bridge holds is not known."""
-    LOG.error("bridge %016x: %s", line.dpid, error)
-    line.emit(ReadFailed(line.dpid, line.session, error))
+    line.emit(_failed(line.dpid, line.session, error))
+
+
+def _failed(dpid: int, session: int, error: str) -> ReadFailed:
+    LOG.error("bridge %016x: %s", dpid, error)
+    return ReadFailed(dpid, session, error)

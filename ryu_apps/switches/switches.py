@@ -18,10 +18,9 @@ from ryu_apps.facts import (
     Answer,
     Ask,
     ClaimBridge,
-    Fact,
+    Heard,
     ReadFlows,
     ReadMeters,
-    Report,
     SendBundle,
     SwitchDown,
     SwitchUp,
@@ -69,7 +68,7 @@ class Connection:
 class Switches:
     """All connections. ``emit`` takes facts and reports; it must only put them into a queue."""
 
-    def __init__(self, emit: Callable[[Fact | Report], None], spawn: Callable[..., object] = hub.spawn) -> None:
+    def __init__(self, emit: Callable[[Heard], None], spawn: Callable[..., object] = hub.spawn) -> None:
         self._emit = emit
         self._spawn = spawn
         # A bridge that has two controllers configured which are both us, or whose old connection has not been found

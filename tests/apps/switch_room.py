@@ -11,9 +11,8 @@ from policy.flows import action_wire, openflow
 from policy.flows.bridge_book import bridge_flows
 from policy.flows.compile import prepare
 from ryu_apps.engine import NO_POLICY
-from ryu_apps.facts import (
-    SendBundle,
-)
+from ryu_apps.facts import FlowsTold, SendBundle
+from ryu_apps.switches.readings import read
 from ryu_apps.switches.switches import Switches
 from topology.ports import Bridge, UplinkPort, VnicPort
 from topology.vnic import Vnic
@@ -74,8 +73,9 @@ class Room:
         self.session = self.take()[0].session
 
     def take(self):
+        """What has come, read where that is still to be done."""
         facts, self.facts[:] = list(self.facts), []
-        return facts
+        return [read(fact) if isinstance(fact, FlowsTold) else fact for fact in facts]
 
     def hear(self, data, datapath=None):
         """Bytes of the switch, through Ryu's parser, to where the application hands them."""

@@ -1,5 +1,6 @@
 """The engine's answers to what can go wrong, one by one. Lists of ordinary states are in `test_states`."""
 
+from collections import Counter
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -14,12 +15,13 @@ from ryu_apps.facts import (
     GraceOver,
     PolicyLoaded,
     ReadFailed,
+    SendBundle,
     SwitchDown,
     WriteZones,
 )
 from ryu_apps.policy_bounds import CAPACITY
 from ryu_apps.session import ANSWER_SECONDS
-from tests.apps.shops import APP, ETH, ONE, OTHER, PORTS, A, B, a, b, flows_of, shop, waiting
+from tests.apps.shops import APP, DB, ETH, ONE, OTHER, PORTS, WEB, A, B, a, b, flows_of, shop, waiting
 from tests.apps.worlds import World, policy_fact
 from tests.topology.builders import MAC_2, vnic
 
@@ -333,3 +335,50 @@ def test_bridges_take_turns_and_none_is_forgotten(monkeypatch):
     world.run()
     world.check_settled()
     assert max(known) == 1
+
+
+def test_a_switch_gets_no_more_at_once_than_it_can_take_in(monkeypatch):
+    """Its bridges are changed in turn; those of another switch are not kept waiting, nor is any forgotten."""
+    monkeypatch.setattr("ryu_apps.engine.UNDERWAY", 1)
+    world = World((A, B))
+    world.policy(ONE)
+    world.snapshot(a(ETH, WEB, br1=[DB]))
+    world.snapshot(b(ETH, APP))
+    for dpid in (1, 2, 11):
+        world.connect(dpid)
+    of_switch = {bridge.dpid: bridge.remote for bridge in world.run().engine.topology.bridges}
+    sent = []
+    handle = world.engine.handle
+
+    def watched(facts):
+        effects = handle(facts)
+        sent.append([of_switch[effect.dpid] for effect in effects if isinstance(effect, SendBundle)])
+        return effects
+
+    world.check_settled()
+    monkeypatch.setattr(world.engine, "handle", watched)
+    world.policy(OTHER)
+    world.run()
+    world.check_settled()
+    bridges = Counter(of_switch.values())
+    assert Counter(remote for each in sent for remote in each) == bridges == {A: 2, B: 1}
+    assert max(Counter(each).most_common(1)[0][1] for each in sent if each) == 1
+
+
+def test_a_bridge_that_never_answers_keeps_those_of_its_switch_waiting_for_a_while_only(monkeypatch):
+    monkeypatch.setattr("ryu_apps.engine.UNDERWAY", 1)
+    world = World()
+    world.policy(ONE)
+    world.snapshot(a(ETH, WEB, br1=[DB]))
+    for dpid in (1, 2):
+        world.connect(dpid)
+    world.run()
+    world.check_settled()
+    world.switches[1].silent = True
+    world.policy(OTHER)
+    world.run()
+    assert not world.holds_wanted(2)
+    assert any("waiting for its turn" in why for why in world.status()["waiting_for"])
+    world.pass_time(ANSWER_SECONDS)
+    assert [effect.dpid for effect in world.disconnected] == [1]
+    assert world.holds_wanted(2)

@@ -127,6 +127,36 @@ def test_a_decoder_that_fails_is_that_bridges_trouble_only(monkeypatch):
     assert isinstance(room.take()[0], ReadFailed)
 
 
+def test_flows_are_not_read_as_they_are_heard_but_when_there_is_time(monkeypatch):
+    room = Room()
+    xid = asked(room)
+    decode = wire.decode_flow_stats
+    monkeypatch.setattr(wire, "decode_flow_stats", lambda body: pytest.fail("read while it is heard"))
+    room.hear(part(xid, entry(FLOWS[0]), more=True))
+    room.hear(part(xid, entry(FLOWS[1])))
+    (told,) = room.facts
+    monkeypatch.setattr(wire, "decode_flow_stats", decode)
+    assert [found.flow for found in readings.read(told).entries] == [*FLOWS[:2]]
+
+
+def test_no_end_of_flows_or_meters(monkeypatch):
+    for limit, body, what in (
+        ("MAX_OCTETS", entry(FLOWS[0]) * 2, ofp.OFPMP_FLOW),
+        ("MAX_METERS", METER_CONFIGS, ofp.OFPMP_METER_CONFIG),
+    ):
+        room = Room()
+        _, configs, xid = questions(room)
+        most = len(body) if what == ofp.OFPMP_FLOW else 2
+        monkeypatch.setattr(readings, limit, most)
+        asked_about = xid if what == ofp.OFPMP_FLOW else configs
+        room.hear(part(asked_about, body, more=True, what=what))
+        assert room.take() == []
+        monkeypatch.setattr(readings, limit, most - 1)
+        room.hear(part(asked_about, body[:0], more=True, what=what))
+        assert room.take() == [ReadFailed(DPID, room.session, "it tells no end of flows or meters")]
+        monkeypatch.undo()
+
+
 def test_a_question_that_is_refused():
     room = Room()
     xid = asked(room)

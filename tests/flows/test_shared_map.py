@@ -29,3 +29,23 @@ def test_versions(several, data):
         for key in plain[one].keys() | plain[two].keys()
         if plain[one].get(key) != plain[two].get(key)
     }
+
+
+class Key(str):
+    """A key that takes long to look up, as that of an address does, and counts how often it is."""
+
+    looked_up = 0
+
+    def __hash__(self):
+        Key.looked_up += 1
+        return super().__hash__()
+
+
+def test_where_only_values_have_changed_no_key_is_looked_up():
+    keys = [Key(number) for number in range(1000)]
+    before = SharedMap().with_changes(dict.fromkeys(keys, 1))
+    after = before.with_changes(dict.fromkeys(keys[::2], 2))
+    Key.looked_up = 0
+    assert sum(1 for _ in after.changes_since(before)) == 500
+    assert sum(value for _, value in after.pairs()) == 1500
+    assert Key.looked_up == 0

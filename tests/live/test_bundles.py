@@ -8,7 +8,8 @@ from ryu.ofproto.ofproto_parser import header
 
 from policy.flows import wire
 from ryu_apps.engine import NO_POLICY
-from ryu_apps.facts import BundleDone, BundleRefused, FlowsRead, ReadFlows, SendBundle
+from ryu_apps.facts import BundleDone, BundleRefused, FlowsRead, FlowsTold, ReadFlows, SendBundle
+from ryu_apps.switches.readings import read
 from tests.apps.switch_room import BRIDGE, FLOWS, Room
 from tests.flows.worlds import bridge_meters
 from tests.live.private_ovs import PrivateOvs
@@ -42,7 +43,8 @@ class LiveRoom(Room):
             message, self.heard = self.heard[:length], self.heard[length:]
             if kind not in (HELLO, ECHO):
                 self.hear(message)
-        return self.facts.pop(0)
+        fact = self.facts.pop(0)
+        return read(fact) if isinstance(fact, FlowsTold) else fact
 
     def try_bundle(self, **fields):
         self.facts.clear()
