@@ -5,9 +5,16 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # The laboratory's fixtures serve the live tests and the scenarios alike; tests that do not ask for them pay nothing.
 pytest_plugins = ("tests.lab_fixtures",)
+
+# How many examples a property gets that states no number of its own. Nothing depends on the time that one takes.
+_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
+settings.register_profile("ordinary", max_examples=35, **_COMMON)
+settings.register_profile("nightly", max_examples=2000, **_COMMON)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ordinary"))
 
 # In CI a test that did not run is a test that failed.
 NOT_RUN = ("skipped", "xfailed")
