@@ -59,7 +59,7 @@ def fields(
             problems.add(
                 key,
                 f"{quoted(key.text)} stands alone: a comma within {{ }} ends a value; if it belongs to "
-                f'{quoted(before.text)}, quote that value, as in {before.text[:20]}: "…, …"',
+                f'{quoted(before.text)}, quote that value, as in {quoted(before.text[:20])[1:-1]}: "…, …"',
             )
             return None
         elif key.text in barred:

@@ -194,6 +194,9 @@ def test_one_mistake_seen_through_many_aliases_is_told_once():
 def test_messages_are_cut_and_escaped():
     (problem,) = refused('groups: {a: {any_of: §"\\e[2J"}}')
     assert "\x1b" not in problem.message
+    with pytest.raises(PolicyError) as raised:
+        document('groups: {a: {"\\e[2J": 1, more}}')
+    assert len(raised.value.problems) == 2 and "\x1b" not in str(raised.value)
     (problem,) = refused(f"groups: {{a: {{any_of: §{'x' * 255}}}}}")
     assert len(problem.message) < 150
 
