@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from tests.topology.builders import database, join, vnic
 from topology.inventory import Inventory
-from topology.rows import Change, Database, InterfaceRow, apply_changes
-from topology.zones import MAX_ZONE, ZONE_KEY, assign, holders, parse_zone
+from topology.rows import ZONE_KEY, Change, Database, InterfaceRow, apply_changes
+from topology.zones import MAX_ZONE, assign, holders, parse_zone
 
 
 @pytest.mark.parametrize(("text", "zone"), [("1", 1), ("33332", 33332), ("4711", 4711)])
