@@ -86,9 +86,9 @@ class Remote:
         if not self.writable or self.database is None:
             return []
         ports = tuple(ports)
-        without = {port.interface_uuid for port in ports}
-        asked = {uuid: zone for uuid, zone in self.zones_asked.items() if uuid in without}
-        missing = [port for port in ports if port.interface_uuid not in asked]
+        without = {port.holder for port in ports}
+        asked = {holder: zone for holder, zone in self.zones_asked.items() if holder in without}
+        missing = [port for port in ports if port.holder not in asked]
         new = dict(assign(self.database, missing, reserved=asked.values())) if missing else {}
         self.zones_asked = asked | new
         return [WriteZones(self.name, tuple(sorted(new.items()))), *self._check_later()] if new else []
