@@ -221,12 +221,16 @@ class World:
         return bridge(name, ports)
 
     def send(self, name: str, packet: Packet, vlan: int = 10) -> tuple[list[Arrival], list[Walk]]:
-        """A packet leaves a vNIC, or comes from the outside; who gets it in the end, and the walk on each bridge."""
+        """A packet leaves a vNIC, or comes from the outside; who gets it in the end, and the walk on each bridge.
+
+        It has the vNIC's tag, unless it has one already.
+        """
         for where, ports in PLACES.items():
             for place, found in ports.items():
                 if found.id == name:
                     ofport, tag = socket_of(where, place)
-                    return self._through(where, ofport, replace(packet, vlan_vid=tag and TAGGED | tag))
+                    tagged = packet.vlan_vid or (tag and TAGGED | tag)
+                    return self._through(where, ofport, replace(packet, vlan_vid=tagged))
         return self._through("left", OUTSIDE, replace(packet, vlan_vid=0x1000 | vlan))
 
     def _through(self, where: str, in_port: int, packet: Packet) -> tuple[list[Arrival], list[Walk]]:
