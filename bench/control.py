@@ -25,6 +25,8 @@ NEVER = 3.0
 CUT_RATE = 200.0
 # Long enough for what is done every few seconds.
 IDLE = 10.0
+# Between a change and the next: whoever watches files takes what comes at once for a part of the same change; seconds.
+APART = 0.2
 # What still may be on its way when a stream is counted.
 DRAIN = 0.3
 
@@ -129,6 +131,7 @@ def changes(peer: Peer, repetitions: int) -> dict[str, Any]:
         steady = Steady(peer)
         opened, shut = [], []
         for _ in range(repetitions):
+            time.sleep(APART)
             began = now()
             change(False)
             shut.append(seconds_between(began, _last(peer, stream)))
@@ -164,6 +167,7 @@ def cuts(peer: Controlled, repetitions: int) -> dict[str, list[float | None]]:
         for name, receiver in receivers.items():
             if receiver.ask("first_after", name=name, time_ns=began, timeout=5.0)["at"] is None:
                 raise ControllerError(f"{peer.name}: the {name} connection does not come up")
+        time.sleep(APART)
         began = now()
         peer.set_rule(False)
         peer.confirm()

@@ -194,13 +194,14 @@ def test_many_who_wait_hold_nobody_up(tmp_path):
             began = time.monotonic()
             answers.append((query, status(port, query)["enforced"], time.monotonic() - began))
 
-        waiters = [threading.Thread(target=ask, args=("?wait=3",)) for _ in range(100)]
+        # Fewer than the connections that there may be at once.
+        waiters = [threading.Thread(target=ask, args=("?wait=3",)) for _ in range(80)]
         for waiter in waiters:
             waiter.start()
         ask("")
         for waiter in waiters:
             waiter.join()
-        assert [query for query, _, _ in answers] == ["", *["?wait=3"] * 100]
+        assert [query for query, _, _ in answers] == ["", *["?wait=3"] * 80]
         assert not any(enforced for _, enforced, _ in answers)
         assert min(took for query, _, took in answers if query) >= 2.5
         # Those who hang up, and those who say nothing or nonsense, leave nothing behind.

@@ -28,8 +28,8 @@ policies:
       - {name: closed, reject: [tcp/25, tcp/26], from: any, to: web, log: true}
 """
 # Packets a second of each stream that is allowed (four of them at most), and of each that is not. The sockets of the
-# switch's ports hold some 250: half a second of the busiest, should the switch have to wait for the processor.
-RATE, FORBIDDEN_RATE = 250, 100
+# switch's ports hold some 250: more than a second of the busiest, should the switch have to wait for the processor.
+RATE, FORBIDDEN_RATE = 100, 50
 FILES = {"inventory.yaml": VMS, "policy.yaml": POLICY}
 # In `layouts`: table 0, which is in no slot.
 SHARED = None
