@@ -55,8 +55,7 @@ from ryu_apps.facts import (
 from ryu_apps.ovsdb_facts import OvsdbSnapshot, OvsdbUpdated
 from ryu_apps.settling import Settling
 from ryu_apps.status import status_of
-from topology.rows import BridgeRow, Change, Database, InterfaceRow, PortRow, SwitchRow
-from topology.zones import ZONE_KEY
+from topology.rows import ZONE_KEY, BridgeRow, Change, Database, InterfaceRow, PortRow, SwitchRow
 
 REMOTE = "unix:bench"
 ROLES = ("web", "app", "db")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from policy import fields
 from policy.nodes import Node, Scalar
 from policy.problems import Problems, quoted
-from topology.inventory import DEFAULT_SCOPE, Network
+from topology.inventory import DEFAULT_SCOPE, MAX_VLAN, Network, implicit_vlan
 
-MAX_VLAN = 4094
 _KEYS = ("vlan", "scope")
-_IMPLICIT = re.compile(r"vlan-(0|[1-9][0-9]{0,3})")
 
 Definitions = Mapping[str, tuple[Scalar, Node]]
 
@@ -78,14 +75,12 @@ class Networks:
             return None
         return name
 
+    def of_vlan(self, vlan: int) -> str:
+        """The name of a VLAN's network."""
+        return self._vlans[vlan].text if vlan in self._vlans else f"vlan-{vlan}"
+
     def scope_of(self, name: str) -> str | None:
         """The address scope of a network; None if the network's own mistakes leave it open."""
         if name in self._declared:
             return self.networks[name].scope if name in self.networks else None
         return DEFAULT_SCOPE
-
-
-def implicit_vlan(name: str) -> int | None:
-    """The VLAN that `vlan-N` names where no network declares it; None for any other name."""
-    found = _IMPLICIT.fullmatch(name)
-    return int(found[1]) if found and int(found[1]) <= MAX_VLAN else None

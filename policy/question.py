@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 from policy.evaluate import STEERING_ICMPV6, Connection, Decision, Endpoint, SideDecision
 from policy.model import ICMP, ICMPV6, PORT_PROTOCOLS, Document, Range, Term
-from policy.networks import implicit_vlan
 from policy.problems import quoted, similar
 from policy.terms import TermError, parse_term
 from policy.universe import Universe
 from topology.addresses import Address, parse_address
-from topology.inventory import DEFAULT_SCOPE, Inventory
+from topology.inventory import DEFAULT_SCOPE, Inventory, implicit_vlan
 from topology.vnic import Vnic, offline_vnics
 
 DEFAULT_SOURCE_PORT = 50000

@@ -82,7 +82,8 @@ def all_unique(vms: Sequence[Vm], networks: Networks) -> bool:
     singles: tuple[Iterable[str | None], ...] = (
         (vm.id for vm in vms),
         (vnic.iface_id for vnic in vnics),
-        (vnic.mac for vnic in vnics),
+        # A sub-port may have its parent's: whether a VM may have it twice has been seen when that was read.
+        (mac for vm in vms for mac in {vnic.mac for vnic in vm.vnics}),
     )
     return all(map(_each_once, singles)) and all(map(_disjoint, addresses.values()))
 

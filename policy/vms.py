@@ -15,13 +15,15 @@ from policy.problems import Problems, quoted
 from policy.selectors import BUILT_IN_PREFIXES
 from policy.unique import Claims, all_unique, claims_of
 from topology.addresses import Prefix, parse_mac
-from topology.inventory import DEFAULT_SCOPE, ROLES, InventoryVnic, Place, Vm
+from topology.inventory import DEFAULT_SCOPE, MAX_VLAN, ROLES, InventoryVnic, Place, Vm
 
 IFACE_ID = "iface-id"
 _LABEL = re.compile(r"[A-Za-z0-9_./-]{1,128}")
 _VM_KEYS = ("id", "tenant", "network", "labels", "vnics", "mac", "addresses", "trusted", "roles")
 _SHORT_FORM = ("mac", "addresses")
-_VNIC_KEYS = ("iface_id", "mac", "addresses", "network", "trusted", "roles")
+_VNIC_KEYS = ("iface_id", "mac", "addresses", "network", "trusted", "roles", "parent", "vlan")
+# What to do with a trunk that is not to be firewalled.
+AN_UPLINK = "a whole port is taken out of the firewall by external_ids:role=uplink"
 _NO_HOST = tuple(
     ip_network(text)
     for text in ("0.0.0.0/32", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/128", "::1/128", "ff00::/8")
@@ -183,21 +185,30 @@ class _VmReader:
         for short in _SHORT_FORM:
             if short in values:
                 self._problems.add(values[short][0], f"{what}: {short!r} stands at a vNIC where there are 'vnics'")
-        found = []
-        for item in fields.items(values["vnics"][1], f"{what}: 'vnics'", self._problems):
-            vnic = self._vnic(item, name, common)
-            if vnic is None:
+        found: dict[int, InventoryVnic] = {}
+        trunks = _Trunks(name, self._problems)
+        subs: list[tuple[int, Node, Values]] = []
+        for number, item in enumerate(fields.items(values["vnics"][1], f"{what}: 'vnics'", self._problems)):
+            own = fields.fields(item, f"a vNIC of VM {name!r}", _VNIC_KEYS, self._problems)
+            if own is None:
                 continue
-            found.append(vnic)
-        return tuple(found)
+            if "iface_id" not in own:
+                self._problems.add(item, f"a vNIC of VM {name!r} needs 'iface_id'")
+            if "parent" in own or "vlan" in own:
+                subs.append((number, item, own))
+                continue
+            vnic = self._vnic(item, own, name, common)
+            if vnic is not None:
+                found[number] = trunks.parents[vnic.iface_id] = vnic
+        # What a sub-port says is about its parent, which may stand behind it.
+        for number, item, own in subs:
+            vnic = self._sub_port(item, own, name, trunks)
+            if vnic is not None:
+                found[number] = vnic
+        return tuple(found[number] for number in sorted(found))
 
-    def _vnic(self, node: Node, vm: str, common: _Common) -> InventoryVnic | None:
+    def _vnic(self, node: Node, values: Values, vm: str, common: _Common) -> InventoryVnic | None:
         what = f"a vNIC of VM {vm!r}"
-        values = fields.fields(node, what, _VNIC_KEYS, self._problems)
-        if values is None:
-            return None
-        if "iface_id" not in values:
-            self._problems.add(node, f"{what} needs 'iface_id'")
         iface_id = self._claimed(values, "iface_id", IFACE_ID, vm)
         own = self._common(values, what, common)
         mac, addresses = self._mac(values, vm), self._addresses(values, vm, own.scope)
@@ -206,7 +217,35 @@ class _VmReader:
             return None
         return InventoryVnic(iface_id, mac, addresses, own.network, node.place, own.trusted, roles)
 
-    def _mac(self, values: Values, vm: str) -> str | None:
+    def _sub_port(self, node: Node, values: Values, vm: str, trunks: _Trunks) -> InventoryVnic | None:
+        what = f"a sub-port of VM {vm!r}"
+        for key in ("parent", "vlan"):
+            if key not in values:
+                self._problems.add(node, f"{what} needs {key!r}")
+        iface_id = self._claimed(values, "iface_id", IFACE_ID, vm)
+        parent = trunks.parent(values["parent"][1]) if "parent" in values else None
+        tag = None
+        if "vlan" in values:
+            tag = fields.integer(values["vlan"][1], f"{what}: 'vlan'", 1, MAX_VLAN, self._problems)
+        if "trusted" in values:
+            self._problems.add(values["trusted"][0], f"{what} cannot be trusted; {AN_UPLINK}")
+        network, scope = None, None
+        if "network" in values:
+            network = self._networks.named(values["network"][1], what)
+        elif tag is not None:
+            network = self._networks.of_vlan(tag)
+        if network is not None:
+            scope = self._networks.scope_of(network)
+        mac = self._mac(values, vm, None if parent is None else parent.mac)
+        addresses, roles = self._addresses(values, vm, scope), self._roles(values, what)
+        if iface_id is None or parent is None or tag is None:
+            return None
+        sub = InventoryVnic(iface_id, mac, addresses, network, node.place, False, roles, parent.iface_id, tag)
+        trunks.check(sub, node, values)
+        return sub
+
+    def _mac(self, values: Values, vm: str, parents: str | None = None) -> str | None:
+        """A MAC that nobody else has; a sub-port's may be its parent's."""
         if "mac" not in values:
             return None
         node = values["mac"][1]
@@ -218,7 +257,8 @@ class _VmReader:
         except ValueError as error:
             self._problems.add(node, str(error))
             return None
-        self.claims.once("MAC", mac, vm, node)
+        if mac != parents:
+            self.claims.once("MAC", mac, vm, node)
         return mac
 
     def _addresses(self, values: Values, vm: str, scope: str | None) -> tuple[Prefix, ...]:
@@ -256,6 +296,45 @@ class _VmReader:
             if above.trusted and not trusted:
                 self._problems.add(node, f"{what}: the VM is trusted, and so is every vNIC of it; say it at vNICs only")
         return _Common(network, scope, trusted)
+
+
+@dataclass(slots=True)
+class _Trunks:
+    """The vNICs of a VM that have a port of their own, and which of their VLANs are sub-ports."""
+
+    vm: str
+    problems: Problems
+    parents: dict[str, InventoryVnic] = field(default_factory=dict)
+    # Where it was said, by parent and VLAN; and by parent, network and MAC.
+    _tags: dict[tuple[str, int], Node] = field(default_factory=dict)
+    _stations: dict[tuple[str, str | None, str | None], Node] = field(default_factory=dict)
+
+    def parent(self, node: Node) -> InventoryVnic | None:
+        """The vNIC that a sub-port names."""
+        iface_id = fields.text(node, "'parent'", self.problems)
+        if iface_id is None:
+            return None
+        parent = self.parents.get(iface_id)
+        if parent is None:
+            self.problems.dangling(node, f"vNIC of VM {self.vm!r} with a port of its own", iface_id, self.parents)
+        elif parent.trusted:
+            self.problems.add(node, f"vNIC {quoted(iface_id)} is trusted and cannot have sub-ports; {AN_UPLINK}")
+        return parent
+
+    def check(self, sub: InventoryVnic, node: Node, values: Values) -> None:
+        """Notes what a sub-port cannot have beside its parent and the others: its tag; in one network, its MAC."""
+        assert sub.parent is not None
+        first = self._tags.setdefault((sub.parent, sub.tag), node)
+        if first is not node:
+            told = f"VLAN {sub.tag} of vNIC {quoted(sub.parent)} is another sub-port's: {first.place}"
+            self.problems.add(values["vlan"][1], told)
+        parent = self.parents[sub.parent]
+        mac = sub.mac or parent.mac
+        first = self._stations.setdefault((sub.parent, sub.network, mac), node)
+        if first is not node or (mac == parent.mac and sub.network == parent.network is not None):
+            other = first.place if first is not node else parent.place
+            told = f"a sub-port of VM {self.vm!r} needs a 'mac' of its own: in network {sub.network!r} the VM has it at"
+            self.problems.add(node, f"{told} {other}")
 
 
 def _within(inner: Prefix, outer: Prefix) -> bool:

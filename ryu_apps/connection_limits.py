@@ -44,9 +44,9 @@ class ConnectionLimits:
         """The most connections of a firewalled vNIC."""
         if document is not self._document:
             self._document, self._known = document, {}
-        known = self._known.get(port.interface_uuid)
+        known = self._known.get(port.holder)
         if known is None or known[0].vnic is not port.vnic:
-            known = self._known[port.interface_uuid] = port, limits_of(document, port.vnic).connections
+            known = self._known[port.holder] = port, limits_of(document, port.vnic).connections
         return known[1]
 
     def wanted(self, document: Document, database: Database, bridges: Iterable[Bridge]) -> ZoneLimits:
@@ -59,7 +59,7 @@ class ConnectionLimits:
             for port in bridge.vnic_ports:
                 if port.vnic.trusted or port.zone is None:
                     continue
-                alive.add(port.interface_uuid)
+                alive.add(port.holder)
                 limit = self.of(document, port)
                 zones.setdefault(datapath, {})[port.zone] = limit
                 shared.setdefault((datapath, FIRST_SHARED_ZONE + port.vlan), []).append(limit)
@@ -68,7 +68,7 @@ class ConnectionLimits:
             if len(limits) > 1:
                 zones[datapath][zone] = shared_limit(limits, LEAST_SHARED)
         if len(self._known) > 2 * len(alive):
-            self._known = {uuid: known for uuid, known in self._known.items() if uuid in alive}
+            self._known = {holder: known for holder, known in self._known.items() if holder in alive}
         return zones
 
     def state(self, document: Document, database: Database, bridge: Bridge, port: VnicPort) -> ConnectionLimit:

@@ -330,7 +330,7 @@ class Engine:
         ours = list(filter(self.handed_over, self.topology.bridges))
         for name, remote in self.remotes.items():
             here = [bridge for bridge in ours if bridge.remote == name]
-            zoneless = [uuid for bridge in here for uuid in bridge.zoneless]
+            zoneless = [holder for bridge in here for holder in bridge.zoneless]
             self._effects += remote.give_zones(zoneless)
             if self.policy.document is not None and remote.database is not None and remote.database.limits:
                 limits = self.connection_limits.wanted(self.policy.document, remote.database, here)

@@ -337,7 +337,7 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class WriteZones:
-    """Write conntrack zones into OVSDB, by interface UUID."""
+    """Write conntrack zones into OVSDB, by `topology.ports.holder`."""
 
     remote: str
     zones: tuple[tuple[str, int], ...]
@@ -345,7 +345,7 @@ class WriteZones:
 
 @dataclass(frozen=True, slots=True)
 class WriteLearned:
-    """Write what vNICs have learned into OVSDB (`topology.learned`), by interface UUID."""
+    """Write what vNICs have learned into OVSDB (`topology.learned`), by `topology.ports.holder`."""
 
     remote: str
     texts: tuple[tuple[str, str], ...]
@@ -378,11 +378,15 @@ class NamePrefixes:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Send a frame out by the port that a packet came in by: its sender is told that it was rejected."""
+    """Send a frame out by the port that a packet came in by: its sender is told that it was rejected.
+
+    ``vnic`` is the sender's number if that is a vNIC, ``uplink`` its number if the packet came from outside.
+    """
 
     dpid: int
     session: int
     in_port: int
+    vnic: int
     uplink: int
     vlan: int
     frame: bytes

@@ -77,12 +77,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An Ethernet frame; ``ethertype`` is the one behind its VLAN tags, of which ``tagged`` tells."""
+    """An Ethernet frame; ``ethertype`` is the one behind its VLAN tags, ``tag`` the outer one's VLAN (None: no tag)."""
 
     destination: str
     source: str
     ethertype: int
-    tagged: bool
+    tag: int | None
     ip: Ip | None = None
     claim: Claim | None = None
 
@@ -92,17 +92,18 @@ def read(frame: bytes) -> Frame | None:
     if len(frame) < 14:
         return None
     (ethertype,) = struct.unpack_from("!H", frame, 12)
-    at = 14
+    at, tag = 14, None
     for _ in range(MAX_TAGS):
         if ethertype in _TAGS and len(frame) >= at + 4:
-            (ethertype,) = struct.unpack_from("!H", frame, at + 2)
+            control, ethertype = struct.unpack_from("!HH", frame, at)
+            tag = control & 0xFFF if tag is None else tag
             at += 4
     body = frame[at:]
     ip = read_ip(body) if ethertype in (ETH_IPV4, ETH_IPV6) else None
     if ip is not None and ip.source.version != (4 if ethertype == ETH_IPV4 else 6):
         ip = None
     claim = _arp(body) if ethertype == ETH_ARP else _discovery(ip) if ip is not None else None
-    return Frame(mac(frame[:6]), mac(frame[6:12]), ethertype, at > 14, ip, claim)
+    return Frame(mac(frame[:6]), mac(frame[6:12]), ethertype, tag, ip, claim)
 
 
 def mac(octets: bytes) -> str:

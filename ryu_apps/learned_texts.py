@@ -11,33 +11,37 @@ from dataclasses import replace
 
 from ryu_apps.facts import WriteLearned
 from topology.learned import parse_book
-from topology.rows import LEARNED_KEY, Change, Database, InterfaceRow, Row
+from topology.rows import LEARNED_KEY, Change, Database, InterfaceRow, Row, kept_at
 
-# An interface: the remote of its database, and its UUID.
+# Where a vNIC's text is: the remote of the database, and `topology.ports.holder`.
 Place = tuple[str, str]
 Texts = dict[Place, str]
 
 
 class LearnedTexts:
-    """What OVSDB has been asked to hold and does not show yet, by remote and interface UUID."""
+    """What OVSDB has been asked to hold and does not show yet, by remote, interface UUID, and holder."""
 
     def __init__(self) -> None:
-        self._asked: dict[str, dict[str, str]] = {}
+        self._asked: dict[str, dict[str, dict[str, str]]] = {}
 
     def put(self, texts: Texts, databases: Mapping[str, Database]) -> dict[str, tuple[Change, ...]]:
         """The rows that these texts change from now on, by remote; OVSDB is asked to hold them (`unwritten`)."""
-        changes: dict[str, list[Change]] = {}
-        for (remote, uuid), text in sorted(texts.items()):
-            row = databases[remote].interfaces.get(uuid)
+        rows: dict[str, dict[str, InterfaceRow]] = {}
+        for (remote, holder), text in sorted(texts.items()):
+            uuid, key = kept_at(holder, LEARNED_KEY)
+            row = rows.get(remote, {}).get(uuid) or databases[remote].interfaces.get(uuid)
             if row is not None:
-                self._asked.setdefault(remote, {})[uuid] = text
-                changes.setdefault(remote, []).append(Change("Interface", uuid, _with_text(row, text)))
-        return {remote: tuple(found) for remote, found in changes.items()}
+                self._asked.setdefault(remote, {}).setdefault(uuid, {})[holder] = text
+                rows.setdefault(remote, {})[uuid] = _with_text(row, key, text)
+        return {
+            remote: tuple(Change("Interface", uuid, row) for uuid, row in found.items())
+            for remote, found in rows.items()
+        }
 
     def unwritten(self, remote: str) -> list[WriteLearned]:
         """The write of all that OVSDB does not show yet."""
-        asked = self._asked.get(remote)
-        return [WriteLearned(remote, tuple(sorted(asked.items())))] if asked else []
+        asked = [item for texts in self._asked.get(remote, {}).values() for item in texts.items()]
+        return [WriteLearned(remote, tuple(sorted(asked)))] if asked else []
 
     def amend(self, database: Database) -> Database:
         """A database as OVSDB has told it, with what is on its way there."""
@@ -59,17 +63,19 @@ class LearnedTexts:
         return tuple(replace(change, row=self._amended(asked, change.uuid, change.row)) for change in changes)
 
     @staticmethod
-    def _amended(asked: dict[str, str], uuid: str, row: Row | None) -> Row | None:
-        text = asked.get(uuid)
-        if text is None:
-            return row
-        if isinstance(row, InterfaceRow):
-            told = row.external_ids.get(LEARNED_KEY)
-            if told != text and _stamp(told) <= _stamp(text):
-                return _with_text(row, text)
-        # OVSDB shows it, or something newer (another controller's, if the server is no longer ours); or the interface
-        # is gone.
-        del asked[uuid]
+    def _amended(asked: dict[str, dict[str, str]], uuid: str, row: Row | None) -> Row | None:
+        left: dict[str, str] = {}
+        for holder, text in asked.get(uuid, {}).items():
+            key = kept_at(holder, LEARNED_KEY)[1]
+            told = row.external_ids.get(key) if isinstance(row, InterfaceRow) else None
+            if isinstance(row, InterfaceRow) and told != text and _stamp(told) <= _stamp(text):
+                row, left[holder] = _with_text(row, key, text), text
+        # What is not left OVSDB shows, or something newer (another controller's, if the server is no longer ours); or
+        # the interface is gone.
+        if left:
+            asked[uuid] = left
+        else:
+            asked.pop(uuid, None)
         return row
 
 
@@ -81,5 +87,5 @@ def _stamp(text: str | None) -> int:
         return 0
 
 
-def _with_text(row: InterfaceRow, text: str) -> InterfaceRow:
-    return replace(row, external_ids={**row.external_ids, LEARNED_KEY: text})
+def _with_text(row: InterfaceRow, key: str, text: str) -> InterfaceRow:
+    return replace(row, external_ids={**row.external_ids, key: text})

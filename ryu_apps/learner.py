@@ -34,7 +34,7 @@ from topology.learned import FIRST_USE, LEASES, Book, Learned, Source, format_bo
 from topology.leases import Party, claim, hear
 from topology.owners import Owners
 from topology.ports import Bridge, Finding, Topology, VnicPort
-from topology.rows import LEARNED_KEY, Database
+from topology.rows import LEARNED_KEY, Database, kept_at
 from topology.vnic import Vnic
 
 # The longest that the learner sleeps although a lease ends later: clocks may be set.
@@ -180,7 +180,8 @@ class Learner:
             return {}
         rows: dict[Who, list[tuple[Place, str | None, str]]] = {}
         for who, place, where in self._learning(topology):
-            text = databases[place[0]].interfaces[place[1]].external_ids.get(LEARNED_KEY)
+            uuid, key = kept_at(place[1], LEARNED_KEY)
+            text = databases[place[0]].interfaces[uuid].external_ids.get(key)
             rows.setdefault(who, []).append((place, text, where))
         self._places = {who: [place for place, _, _ in found] for who, found in rows.items()}
         texts: Texts = {}
@@ -336,7 +337,7 @@ class Learner:
             if known is None or known[0] is not bridge:
                 where = f"{shown(bridge.host)}/{shown(bridge.name)}"
                 known = bridge, [
-                    (_who(port.vnic), (bridge.remote, port.interface_uuid), f"{where}/{shown(port.name)}")
+                    (_who(port.vnic), (bridge.remote, port.holder), f"{where}/{shown(port.name)}")
                     for port in bridge.vnic_ports
                     if not port.vnic.trusted and not stated(port.vnic)
                 ]

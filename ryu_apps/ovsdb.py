@@ -24,8 +24,7 @@ from ryu.lib import hub
 
 from ryu_apps.ovsdb_facts import OvsdbFact, OvsdbLock, OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from ryu_apps.ovsdb_replica import Replica
-from topology.rows import LEARNED_KEY, LIMIT_KEY, Database, apply_changes
-from topology.zones import ZONE_KEY
+from topology.rows import LEARNED_KEY, LIMIT_KEY, ZONE_KEY, Database, apply_changes, kept_at
 
 LOG = logging.getLogger(__name__)
 
@@ -125,26 +124,27 @@ class OvsdbClient:
             self._thread = None
 
     def write_zones(self, zones: Mapping[str, int]) -> None:
-        """Writes conntrack zones by interface UUID, in one transaction. Other keys of external_ids stay as they are."""
-        self._set_key(ZONE_KEY, "zone", {row_uuid: str(zone) for row_uuid, zone in zones.items()})
+        """Writes conntrack zones by `topology.ports.holder`, in one transaction. All other keys stay as they are."""
+        self._set_key(ZONE_KEY, "zone", {holder: str(zone) for holder, zone in zones.items()})
 
     def write_learned(self, texts: Mapping[str, str]) -> None:
-        """Writes what vNICs have learned (`topology.learned`) by interface UUID, as `write_zones` does zones."""
+        """Writes what vNICs have learned (`topology.learned`) by holder, as `write_zones` does zones."""
         self._set_key(LEARNED_KEY, "learned addresses", texts)
 
     def _set_key(self, key: str, what: str, values: Mapping[str, str]) -> None:
         def fill(replica: Replica) -> list[str]:
             missing = []
-            for row_uuid, value in sorted(values.items()):
+            for holder, value in sorted(values.items()):
+                row_uuid, its_key = kept_at(holder, key)
                 row = replica.find("Interface", row_uuid)
                 if row is None:
-                    missing.append(f"{what} {value} of interface {row_uuid}")
+                    missing.append(f"{what} {value} of interface {holder}")
                 else:
                     # A mutation of one key: what others write into external_ids at the same time is kept.
-                    row.setkey("external_ids", key, value)
+                    row.setkey("external_ids", its_key, value)
             return missing
 
-        told = ", ".join(f"{value} of {row_uuid}" for row_uuid, value in sorted(values.items()))
+        told = ", ".join(f"{value} of {holder}" for holder, value in sorted(values.items()))
         self._request(f"{what} {told}", fill)
 
     def set_bridge(self, row_uuid: str, fail_mode: str = "secure", disable_in_band: bool = True) -> None:

@@ -14,7 +14,7 @@ REFUSED = "refused-by-switch"
 
 
 class RefusedPorts:
-    """Ports by datapath and interface, each with the switch's error. They stay shut until they are other ports."""
+    """Ports by datapath and holder, each with the switch's error. They stay shut until they are other ports."""
 
     def __init__(self) -> None:
         self._ports: dict[tuple[int, str], tuple[VnicPort, str]] = {}
@@ -22,9 +22,9 @@ class RefusedPorts:
     def __bool__(self) -> bool:
         return bool(self._ports)
 
-    def interfaces(self) -> Iterator[str]:
-        """The UUIDs of their interfaces."""
-        return (uuid for _, uuid in self._ports)
+    def holders(self) -> Iterator[str]:
+        """What `topology.ports.holder` calls them."""
+        return (holder for _, holder in self._ports)
 
     def refuse(self, bridge: Bridge | None, flow: Flow | None, error: str) -> bool:
         """A switch has refused a flow; True if that shuts a vNIC."""
@@ -33,7 +33,7 @@ class RefusedPorts:
             return False
         shut = [port for port in bridge.vnic_ports if port.zone == why.number]
         for port in shut:
-            self._ports[bridge.dpid, port.interface_uuid] = port, f"the switch refused its flows: {error}"
+            self._ports[bridge.dpid, port.holder] = port, f"the switch refused its flows: {error}"
         return bool(shut)
 
     def forgive(self, dpid: int) -> bool:
@@ -48,7 +48,7 @@ class RefusedPorts:
         if not self._ports:
             return topology
         standing = {
-            (bridge.dpid, port.interface_uuid): port
+            (bridge.dpid, port.holder): port
             for bridge in topology.bridges
             for port in bridge.vnic_ports
             if bridge.dpid is not None
@@ -62,7 +62,7 @@ class RefusedPorts:
         ports: list[Port] = []
         for port in bridge.ports:
             if isinstance(port, VnicPort) and bridge.dpid is not None:
-                told = self._ports.get((bridge.dpid, port.interface_uuid))
+                told = self._ports.get((bridge.dpid, port.holder))
                 if told is not None:
                     port = _shut(port, told[1])
             ports.append(port)
@@ -70,4 +70,4 @@ class RefusedPorts:
 
 
 def _shut(port: VnicPort, why: str) -> IsolatedPort:
-    return IsolatedPort(port.name, port.ofport, why, port.vnic.name, REFUSED, port.interface_uuid)
+    return IsolatedPort(port.name, port.ofport, why, port.vnic.name, REFUSED, port.interface_uuid, port.tag)

@@ -35,7 +35,7 @@ NO_HOST_V6 = tuple(map(IPv6Network, ("::/128", "::1/128", "ff00::/8", "::ffff:0:
 def answer(frame: bytes) -> bytes | None:
     """The frame that tells its sender no; None if it must not be told, or cannot be read. ``frame`` has no VLAN tag."""
     seen = read(frame)
-    if seen is None or seen.ip is None or seen.tagged or not _one_to_one(frame):
+    if seen is None or seen.ip is None or seen.tag is not None or not _one_to_one(frame):
         return None
     ip = seen.ip
     if ip.offset or ip.source == ip.destination or not (_is_host(ip.source) and _is_host(ip.destination)):

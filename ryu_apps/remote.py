@@ -84,12 +84,12 @@ class Remote:
 
     # --- what is to be written
 
-    def give_zones(self, interfaces: Iterable[str]) -> list[Effect]:
-        """Zones for the interfaces, by UUID, which have none."""
+    def give_zones(self, holders: Iterable[str]) -> list[Effect]:
+        """Zones for these vNICs, by `topology.ports.holder`, which have none."""
         if not self.writable or self.database is None:
             return []
-        without = {*interfaces}
-        asked = {uuid: zone for uuid, zone in self.zones_asked.items() if uuid in without}
+        without = {*holders}
+        asked = {holder: zone for holder, zone in self.zones_asked.items() if holder in without}
         missing = without - asked.keys()
         new = dict(assign(self.database, missing, reserved=asked.values())) if missing else {}
         self.zones_asked = asked | new

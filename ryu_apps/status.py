@@ -253,6 +253,7 @@ def _vnics(engine: Engine, bridge: Bridge) -> Iterator[Status]:
                 "vm": port.vnic.vm,
                 "state": state,
                 "reason": why,
+                "tag": port.tag or None,
                 "mac": port.vnic.mac,
                 "addresses": [str(prefix) for prefix in port.vnic.addresses],
                 "learned": [_learned(entry) for entry in engine.learner.learned(port.vnic)],

@@ -36,7 +36,8 @@ _OVSDB, _IDENTITY, _ADDRESS, _ADDRESS_AND_NETWORK = range(4)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A port that is a vNIC unless it conflicts with another. ``iface_id`` is OVSDB's; ``where`` as in `Finding`.
+    """A port that is a vNIC unless it conflicts with another. ``iface_id`` is OVSDB's (a sub-port's the inventory's);
+    ``where`` as in `Finding`.
 
     ``learned`` are the vNIC's addresses, if it has learned them.
     """
@@ -52,7 +53,7 @@ class Candidate:
     @property
     def key(self) -> _Key:
         """What tells it from all other candidates."""
-        return self.remote, self.bridge_uuid, self.port.interface_uuid
+        return self.remote, self.bridge_uuid, self.port.holder
 
 
 _Key = tuple[str, str, str]
@@ -68,8 +69,8 @@ class Less(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Who is shut and why, and whose learned addresses do not all count, each by remote and interface UUID; and the
-    vNICs that are on several switches."""
+    """Who is shut and why, and whose learned addresses do not all count, each by remote and `topology.ports.holder`;
+    and the vNICs that are on several switches."""
 
     shut: Mapping[str, Mapping[str, Problem]]
     less: Mapping[str, Mapping[str, Less]]
@@ -127,15 +128,15 @@ class Contests:
             return Outcome({}, {}, ())
         candidates = sorted(
             (self._candidates[key] for key in involved),
-            key=lambda candidate: (candidate.where, candidate.remote, candidate.port.interface_uuid),
+            key=lambda candidate: (candidate.where, candidate.remote, candidate.port.holder),
         )
         lost = conflicts(candidates, promises.values(), self._index)
         shut: dict[str, dict[str, Problem]] = defaultdict(dict)
         for number, problem in lost.items():
-            shut[candidates[number].remote][candidates[number].port.interface_uuid] = problem
+            shut[candidates[number].remote][candidates[number].port.holder] = problem
         less: dict[str, dict[str, Less]] = defaultdict(dict)
         for number, what in learned_less(candidates, promises.values(), self._index).items():
-            less[candidates[number].remote][candidates[number].port.interface_uuid] = what
+            less[candidates[number].remote][candidates[number].port.holder] = what
         standing = (candidate for number, candidate in enumerate(candidates) if number not in lost)
         return Outcome(shut, less, migrations(standing))
 
@@ -285,7 +286,8 @@ def _vnic(each: Candidate) -> tuple[tuple[Hashable, ...], int]:
 
 def _mac(each: Candidate) -> tuple[tuple[Hashable, ...], int]:
     spec = each.identity.spec
-    weight = 0 if spec is None else 1 if spec.mac is None else 2
+    # A sub-port without a MAC of its own has its parent's, which in the same VLAN is the parent's alone.
+    weight = 0 if spec is None else 3 if spec.mac is not None else 2 if spec.parent is None else 1
     return (each.remote, each.bridge_uuid, each.port.vlan, each.port.vnic.mac), weight
 
 

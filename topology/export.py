@@ -115,7 +115,8 @@ def _port(port: Port) -> Branch:
         addresses = ", ".join(map(str, vnic.addresses)) or "no address known"
         zone = "no zone yet" if port.zone is None else f"zone {port.zone}"
         trusted = ", trusted" if vnic.trusted else ""
-        where = f"port {port.ofport}, VLAN {port.vlan}, {zone}"
+        tag = f"tag {port.tag}, " if port.tag else ""
+        where = f"port {port.ofport}, {tag}VLAN {port.vlan}, {zone}"
         return Branch("vnic-port", f"{name}: {shown(vnic.name)}, {vnic.mac}, {addresses} ({where}{trusted})")
     if isinstance(port, UplinkPort):
         members = ", ".join(f"{shown(member)} {ofport}" for member, ofport in port.members)

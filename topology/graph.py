@@ -7,7 +7,7 @@ kind           node                                  further attributes
 =============  ====================================  ===============================================
 ``host``       ``host:REMOTE``                       ``remote``
 ``bridge``     ``bridge:UUID``                       ``dpid`` (16 hexadecimal digits or None), ``fail_mode``
-``vnic-port``  ``port:BRIDGE-UUID/NAME``             ``ofport``, ``vlan``, ``zone``
+``vnic-port``  ``port:BRIDGE-UUID/NAME``             ``ofport``, ``tag`` (of a sub-port, else None), ``vlan``, ``zone``
 ``patch``      ``port:…``                            ``members`` (name: ofport), ``native_vlan``, ``trunks``
 ``tunnel``     ``port:…``                            the same
 ``uplink``     ``port:…``                            the same
@@ -84,7 +84,15 @@ def _add_port(graph: nx.Graph, bridge: Bridge, port: Port) -> None:
     node = port_node(bridge, port)
     label = shown(port.name)
     if isinstance(port, VnicPort):
-        graph.add_node(node, kind="vnic-port", label=label, ofport=port.ofport, vlan=port.vlan, zone=port.zone)
+        graph.add_node(
+            node,
+            kind="vnic-port",
+            label=label,
+            ofport=port.ofport,
+            tag=port.tag or None,
+            vlan=port.vlan,
+            zone=port.zone,
+        )
         _add_vnic(graph, node, port)
     elif isinstance(port, UplinkPort):
         graph.add_node(

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from topology.addresses import Prefix
 from topology.claims import Claims, quote
-from topology.inventory import DEFAULT_SCOPE, Inventory, InventoryVnic, Network, Vm
+from topology.inventory import DEFAULT_SCOPE, Inventory, InventoryVnic, Network, Vm, implicit_vlan
 from topology.vlans import Problem
 from topology.vnic import Vnic
 
@@ -38,8 +38,16 @@ class Identity:
     spec: InventoryVnic | None = None
 
 
-# What the inventory says of claims: by iface-id, vm-id, MAC and the VM's name; and the network of the port's VLAN.
-Answer = tuple[tuple[Vm, InventoryVnic] | None, Vm | None, tuple[Vm, InventoryVnic] | None, Vm | None, Network | None]
+# What the inventory says of claims: by iface-id, vm-id, MAC and the VM's name; and the networks of the port's VLAN and
+# of the sub-ports of these VMs.
+Answer = tuple[
+    tuple[Vm, InventoryVnic] | None,
+    Vm | None,
+    tuple[Vm, InventoryVnic] | None,
+    Vm | None,
+    Network | None,
+    tuple[Network, ...],
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +94,9 @@ class Index:
         for spec in vm.vnics:
             entry = vm, spec
             self._ambiguous |= self.by_iface_id.setdefault(spec.iface_id, entry) is not entry
-            if spec.mac is not None:
-                self._ambiguous |= self.by_mac.setdefault(spec.mac, entry) is not entry
+            mac = _mac_of_port(spec)
+            if mac is not None:
+                self._ambiguous |= self.by_mac.setdefault(mac, entry) is not entry
 
     def _remove(self, vm: Vm) -> None:
         del self.by_name[vm.name]
@@ -95,8 +104,9 @@ class Index:
             del self.by_vm_id[vm.id]
         for spec in vm.vnics:
             del self.by_iface_id[spec.iface_id]
-            if spec.mac is not None:
-                del self.by_mac[spec.mac]
+            mac = _mac_of_port(spec)
+            if mac is not None:
+                del self.by_mac[mac]
 
     def take(self, inventory: Inventory) -> Moved:
         """Become the index of another inventory. VMs that are the same objects cost next to nothing."""
@@ -123,17 +133,23 @@ class Index:
         self._networks: dict[int, Network] = {}
         for network in inventory.networks:
             self._networks.setdefault(network.vlan, network)
-        self._scopes = {network.name: network.scope for network in inventory.networks}
+        self._by_name = {network.name: network for network in inventory.networks}
         self._inventory = inventory
 
     def answer(self, claims: Claims, vlan: int | None) -> Answer:
         """All that `identify` and `make_vnic` look up."""
+        by_iface = self.by_iface_id.get(claims.iface_id)
+        by_vm = self.by_vm_id.get(claims.vm_id) if claims.vm_id is not None else None
+        by_mac = self.by_mac.get(claims.mac) if claims.mac is not None else None
+        vms = (by_iface and by_iface[0], by_vm, by_mac and by_mac[0])
+        specs = (spec for vm in vms if vm is not None for spec in vm.vnics if spec.parent is not None)
         return (
-            self.by_iface_id.get(claims.iface_id),
-            self.by_vm_id.get(claims.vm_id) if claims.vm_id is not None else None,
-            self.by_mac.get(claims.mac) if claims.mac is not None else None,
+            by_iface,
+            by_vm,
+            by_mac,
             self.by_name.get(claims.vm_name) if claims.vm_name is not None else None,
             self.network_of_vlan(vlan) if vlan is not None else None,
+            tuple(map(self.network_of_sub_port, specs)),
         )
 
     def network_of_vlan(self, vlan: int) -> Network:
@@ -143,9 +159,23 @@ class Index:
             network = self._networks[vlan] = self._inventory.network_of_vlan(vlan)
         return network
 
+    def network_of_sub_port(self, spec: InventoryVnic) -> Network:
+        """The network of a sub-port: its own, else that of the VLAN with its tag's number."""
+        declared = self._by_name.get(spec.network or "")
+        if declared is not None:
+            return declared
+        vlan = implicit_vlan(spec.network or "")
+        return self.network_of_vlan(spec.tag if vlan is None else vlan)
+
     def stated_scope(self, spec: InventoryVnic) -> str:
         """The scope of a vNIC that no port tells the VLAN of: its stated network's, else the default."""
-        return self._scopes.get(spec.network or "", DEFAULT_SCOPE)
+        network = self._by_name.get(spec.network or "")
+        return network.scope if network is not None else DEFAULT_SCOPE
+
+
+def _mac_of_port(spec: InventoryVnic) -> str | None:
+    """The MAC by which a vNIC's port may be known; a sub-port has no port of its own."""
+    return spec.mac if spec.parent is None else None
 
 
 def identify(claims: Claims, index: Index) -> Identity | Problem:
@@ -153,13 +183,16 @@ def identify(claims: Claims, index: Index) -> Identity | Problem:
     by_iface = index.by_iface_id.get(claims.iface_id)
     by_vm = index.by_vm_id.get(claims.vm_id) if claims.vm_id is not None else None
     by_mac = index.by_mac.get(claims.mac) if claims.mac is not None else None
+    if by_iface is not None and by_iface[1].parent is not None:
+        told = f"but in the inventory that is a sub-port, whose frames come by the port of {quote(by_iface[1].parent)}"
+        return _differ(f"the port has iface-id {quote(claims.iface_id)}", told)
     if by_iface is not None:
         found = Identity(Match.IFACE_ID, *by_iface)
     elif by_vm is not None:
-        told = _vnic_of_vm(claims, by_vm, by_mac)
-        if isinstance(told, Problem):
-            return told
-        found = Identity(Match.VM_ID, by_vm, told)
+        spec = _vnic_of_vm(claims, by_vm, by_mac)
+        if isinstance(spec, Problem):
+            return spec
+        found = Identity(Match.VM_ID, by_vm, spec)
     elif by_mac is not None:
         found = Identity(Match.MAC, *by_mac)
     else:
@@ -174,12 +207,13 @@ def _vnic_of_vm(claims: Claims, vm: Vm, by_mac: tuple[Vm, InventoryVnic] | None)
         return by_mac[1]
     if not vm.vnics:
         return InventoryVnic(claims.iface_id)
-    if len(vm.vnics) == 1:
-        return vm.vnics[0]
+    own = [spec for spec in vm.vnics if spec.parent is None]
+    if len(own) == 1:
+        return own[0]
     mac = "there is no attached-mac" if claims.mac is None else f"none of them has MAC {claims.mac}"
     return Problem(
         "ambiguous-vnic",
-        f"vm-id {quote(claims.vm_id or '')} is VM {vm.name}, which has {len(vm.vnics)} vNICs in the inventory, and "
+        f"vm-id {quote(claims.vm_id or '')} is VM {vm.name}, which has {len(own)} vNICs in the inventory, and "
         f"which one this is cannot be told: none has iface-id {quote(claims.iface_id)}, and {mac}",
     )
 
@@ -281,6 +315,20 @@ def make_vnic(
         roles=vm.roles | spec.roles,
     )
     return vnic, _differences(claims, identity, vm, spec)
+
+
+def make_sub_port(parent: Vnic, vm: Vm, spec: InventoryVnic, network: Network) -> Vnic:
+    """The vNIC of a sub-port: of the same VM and in the same place, and nothing else of its parent's but the MAC."""
+    return replace(
+        parent,
+        id=spec.iface_id,
+        mac=spec.mac or parent.mac,
+        addresses=spec.addresses,
+        network=network.name,
+        scope=network.scope,
+        trusted=False,
+        roles=vm.roles | spec.roles,
+    )
 
 
 def _overruled(vm: Vm | None, spec: InventoryVnic | None) -> set[str]:

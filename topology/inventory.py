@@ -5,12 +5,16 @@ The policy loader makes these values; `topology.join` matches them with what OVS
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from topology.addresses import Prefix
 
 DEFAULT_SCOPE = "default"
+# 802.1Q reserves 4095.
+MAX_VLAN = 4094
+_IMPLICIT = re.compile(r"vlan-(0|[1-9][0-9]{0,3})")
 # What a firewalled vNIC may be for others, if the inventory says so.
 DHCP_SERVER, ROUTER = "dhcp-server", "router"
 ROLES = (DHCP_SERVER, ROUTER)
@@ -42,6 +46,10 @@ class InventoryVnic:
     """One vNIC of a VM in the inventory. ``mac`` None: not stated. ``network`` None: not stated.
 
     ``trusted``: this vNIC is taken out of the firewall. ``roles``: those of `ROLES` that it has beside its VM's.
+
+    A *sub-port* has no port of its own: its frames come by that of its ``parent``, another vNIC of the VM (by
+    iface-id), with the 802.1Q tag ``tag`` (1 to 4094). ``mac`` None: its parent's. ``network`` None: that of the VLAN
+    with the tag's number.
     """
 
     iface_id: str
@@ -51,6 +59,8 @@ class InventoryVnic:
     place: Place | None = None
     trusted: bool = False
     roles: frozenset[str] = frozenset()
+    parent: str | None = None
+    tag: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,10 @@ class Vm:
     trusted: bool = False
     roles: frozenset[str] = frozenset()
 
+    def sub_ports(self, parent: str) -> tuple[InventoryVnic, ...]:
+        """The sub-ports of the vNIC with this iface-id."""
+        return tuple(spec for spec in self.vnics if spec.parent == parent)
+
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
@@ -83,3 +97,9 @@ class Inventory:
             if network.vlan == vlan:
                 return network
         return Network(f"vlan-{vlan}", vlan)
+
+
+def implicit_vlan(name: str) -> int | None:
+    """The VLAN that `vlan-N` names where no network declares it; None for any other name."""
+    found = _IMPLICIT.fullmatch(name)
+    return int(found[1]) if found and int(found[1]) <= MAX_VLAN else None

@@ -170,10 +170,9 @@ class _Draft:
             port, plugs = self._plugs[uuid]
             old = self._parts.get(uuid)
             interfaces = [(name, database.interfaces.get(name), taken) for name, taken in plugs]
-            zone = next((zones.get(name) for name, found, taken in interfaces if found and not taken), None)
-            if old is not None and old.still(port, interfaces, zone) and old.answered_alike(index, touched.names):
+            if old is not None and old.still(port, interfaces, zones) and old.answered_alike(index, touched.names):
                 continue
-            part = self._parts[uuid] = Part(self.place, port, interfaces, zone, index)
+            part = self._parts[uuid] = Part(self.place, port, interfaces, zones, index)
             if old is None or not part.becomes(old):
                 self._bridge = None
             gone += [] if old is None else [old]
@@ -219,7 +218,7 @@ class _Draft:
             part.withdraw(contests)
 
     def finish(self, shut: Mapping[str, Problem], less: Mapping[str, Less], of_several: str | None) -> Bridge:
-        """The bridge, with those candidates isolated that ``shut`` names by interface UUID.
+        """The bridge, with those candidates isolated that ``shut`` names by `topology.ports.holder`.
 
         ``less`` names those whose learned addresses do not all count. ``of_several`` names the bridges that have its
         datapath id, where it is not its own.
@@ -236,16 +235,14 @@ class _Draft:
         for part in breathing(map(self._parts.__getitem__, self._plugs)):
             ports += part.ports
             findings += part.findings
-            candidate = part.candidate
-            if candidate is None:
-                continue
-            uuid = candidate.port.interface_uuid
-            if uuid not in shut and uuid not in less:
-                ports.append(candidate.port)
-                continue
-            left = less.get(uuid)
-            ports.append(_standing(candidate, shut, left))
-            findings += [Finding("learned-address", candidate.where, why) for why in (left.why if left else ())]
+            for candidate in part.candidates:
+                who = candidate.port.holder
+                if who not in shut and who not in less:
+                    ports.append(candidate.port)
+                    continue
+                left = less.get(who)
+                ports.append(_standing(candidate, shut, left))
+                findings += [Finding("learned-address", candidate.where, why) for why in (left.why if left else ())]
         if of_several is not None:
             told = f"several bridges have datapath id {row.datapath_id:016x}: {of_several}"
             findings.append(Finding("duplicate-datapath-id", where, told))
@@ -267,7 +264,7 @@ class _Draft:
 
 def _standing(candidate: Candidate, shut: Mapping[str, Problem], left: Less | None) -> Port:
     port = candidate.port
-    problem = shut.get(port.interface_uuid)
+    problem = shut.get(port.holder)
     if problem is not None:
         return _shut(port, problem)
     if left is None:
@@ -277,18 +274,21 @@ def _standing(candidate: Candidate, shut: Mapping[str, Problem], left: Less | No
 
 def _shut(port: VnicPort, problem: Problem) -> IsolatedPort:
     code, reason = problem
-    return IsolatedPort(port.name, port.ofport, reason, port.vnic.name, code, port.interface_uuid)
+    return IsolatedPort(port.name, port.ofport, reason, port.vnic.name, code, port.interface_uuid, port.tag)
 
 
 def _each_its_own(ports: Sequence[Port]) -> Sequence[Port]:
-    """The ports of a bridge, those shut that are said to have the same OpenFlow port: whose frames are they?"""
-    numbers = list(chain.from_iterable(map(_ofports, ports)))
-    if len(numbers) == len({*numbers}):
+    """The ports of a bridge, those shut that are said to have the same OpenFlow port: whose frames are they?
+
+    A vNIC and its sub-ports are one interface, and have one.
+    """
+    interfaces = {*chain.from_iterable(map(_interfaces, ports))}
+    if len(interfaces) == len({ofport for ofport, _ in interfaces}):
         return ports
-    several = {ofport for ofport, count in Counter(numbers).items() if count > 1}
+    several = {ofport for ofport, count in Counter(ofport for ofport, _ in interfaces).items() if count > 1}
     found: list[Port] = []
     for port in ports:
-        shared = several.intersection(_ofports(port))
+        shared = several.intersection(ofport for ofport, _ in _interfaces(port))
         if isinstance(port, IsolatedPort) or not shared:
             found.append(port)
             continue
@@ -300,10 +300,11 @@ def _each_its_own(ports: Sequence[Port]) -> Sequence[Port]:
     return found
 
 
-def _ofports(port: Port) -> Iterable[int]:
+def _interfaces(port: Port) -> Iterable[tuple[int, str | None]]:
+    """A port's OpenFlow ports, and something that tells their interfaces apart."""
     if isinstance(port, UplinkPort):
-        return [ofport for _, ofport in port.members]
-    return [] if port.ofport is None else [port.ofport]
+        return [(ofport, name) for name, ofport in port.members]
+    return [] if port.ofport is None else [(port.ofport, port.interface_uuid)]
 
 
 def _draft_order(draft: _Draft) -> tuple[str, str, str, str]:

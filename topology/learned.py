@@ -1,7 +1,8 @@
 """Learned addresses as values, and as the text that keeps them in OVSDB.
 
 A *book* is all that is known of one vNIC's learned addresses. It is kept in
-``Interface.external_ids:portcullis-learned``, one word each for the MAC, the stamp, and every address:
+``Interface.external_ids:portcullis-learned`` (a sub-port's in ``portcullis-learned.TAG`` of its parent's interface),
+one word each for the MAC, the stamp, and every address:
 
     52:54:00:00:00:01 1764217200 10.0.0.50,dhcp4,1764217200,1764220800 2001:db8::50,nd,1764217205,-
 
@@ -20,7 +21,7 @@ from functools import lru_cache
 from topology.addresses import Address, parse_address, parse_mac
 from topology.claims import quote
 from topology.frames import hosts_own
-from topology.rows import LEARNED_KEY, MAX_TEXT, InterfaceRow
+from topology.rows import LEARNED_KEY, MAX_TEXT, InterfaceRow, kept_at
 from topology.vnic import Vnic
 
 # Addresses of one family that a vNIC may have from DHCP, and the most that a setting may allow it to have by first use.
@@ -131,19 +132,22 @@ def stated(vnic: Vnic) -> bool:
 
 
 def read_learned(
-    vnic: Vnic, interface: InterfaceRow, sources: frozenset[Source]
+    vnic: Vnic, interface: InterfaceRow, holder: str, sources: frozenset[Source]
 ) -> tuple[tuple[Learned, ...], tuple[str, str] | None]:
-    """What a port's interface says that its vNIC has learned from these sources; and what is wrong, as (code, message).
+    """What an interface says that a vNIC has learned from these sources; and what is wrong, as (code, message).
+
+    ``holder`` is the vNIC's at that interface (`topology.ports.holder`).
 
     Whatever is wrong with it, the vNIC just has no learned addresses.
     """
-    text = interface.external_ids.get(LEARNED_KEY)
+    key = kept_at(holder, LEARNED_KEY)[1]
+    text = interface.external_ids.get(key)
     if text is None or vnic.trusted or stated(vnic) or not sources:
         return (), None
     try:
         book = parse_book(text)
     except ValueError as error:
-        return (), ("bad-learned", f"external_ids:{LEARNED_KEY}: {error}; nothing of it counts")
+        return (), ("bad-learned", f"external_ids:{key}: {error}; nothing of it counts")
     if book.mac != vnic.mac:
-        return (), ("foreign-learned", f"external_ids:{LEARNED_KEY} is of MAC {book.mac}, so nothing of it counts")
+        return (), ("foreign-learned", f"external_ids:{key} is of MAC {book.mac}, so nothing of it counts")
     return tuple(entry for entry in book.entries if entry.source in sources), None

@@ -6,17 +6,18 @@ What comes out is a function of what goes in, and is kept until something of tha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
 from topology.claims import Claims, quote, read_claims, shown, stated_iface_id
 from topology.conflicts import Candidate, Contests
-from topology.identity import Answer, Index, identify, make_vnic
+from topology.identity import Answer, Identity, Index, identify, make_sub_port, make_vnic
 from topology.learned import Source, read_learned
-from topology.ports import OFPORT_LOCAL, Finding, IsolatedPort, Port, UplinkPort, VnicPort
+from topology.ports import OFPORT_LOCAL, Finding, IsolatedPort, Port, UplinkPort, VnicPort, holder, port_name
 from topology.rows import InterfaceRow, PortRow
-from topology.vlans import Problem, uplink_vlans, vnic_vlan
+from topology.vlans import Problem, refused_tag, uplink_vlans, vnic_vlan
+from topology.vnic import Vnic
 
 PATCH_TYPES = frozenset({"patch"})
 TUNNEL_TYPES = frozenset({"vxlan", "geneve", "gre", "ip6gre", "erspan", "ip6erspan", "stt", "lisp", "gtpu", "bareudp"})
@@ -45,16 +46,18 @@ class Place:
 
 
 class Part:
-    """A port. A vNIC stays a ``candidate`` until those of all bridges are known."""
+    """A port. A vNIC and its sub-ports stay ``candidates`` until those of all bridges are known."""
 
     def __init__(
-        self, place: Place, port: PortRow, interfaces: Sequence[Interface], zone: int | None, index: Index
+        self, place: Place, port: PortRow, interfaces: Sequence[Interface], zones: Mapping[str, int], index: Index
     ) -> None:
         self.ports: list[Port] = []
         self.findings: list[Finding] = []
-        self.candidate: Candidate | None = None
+        self.candidates: list[Candidate] = []
         self.claims: Claims | None = None
-        self._place, self._index, self._zone = place, index, zone
+        self._place, self._index = place, index
+        # The zones of its vNICs, as ``zones`` has them now.
+        self._all_zones, self._zones = zones, dict[str, int | None]()
         self._port, self._interfaces = port, interfaces
         self._sort_in(port, interfaces)
         self._answer = self._asked(index)
@@ -62,20 +65,20 @@ class Part:
         self._names = (claims.iface_id, claims.vm_id, claims.mac, claims.vm_name) if claims is not None else ()
 
     def enter(self, contests: Contests) -> None:
-        """Have its candidate count among all."""
-        if self.candidate is not None:
-            contests.add(self.candidate)
+        """Have its candidates count among all."""
+        for candidate in self.candidates:
+            contests.add(candidate)
 
     def withdraw(self, contests: Contests) -> None:
-        """Have it count no longer."""
-        if self.candidate is not None:
-            contests.remove(self.candidate)
+        """Have them count no longer."""
+        for candidate in self.candidates:
+            contests.remove(candidate)
 
-    def still(self, port: PortRow, interfaces: Sequence[Interface], zone: int | None) -> bool:
-        """True if these are the rows (the same objects) and the zone that it was made of."""
+    def still(self, port: PortRow, interfaces: Sequence[Interface], zones: Mapping[str, int]) -> bool:
+        """True if these are the rows (the same objects) and the zones that it was made of."""
         return (
             self._port is port
-            and self._zone == zone
+            and all(zones.get(holder) == zone for holder, zone in self._zones.items())
             and len(self._interfaces) == len(interfaces)
             and all(
                 mine[1] is other[1] and mine[2] == other[2]
@@ -85,13 +88,10 @@ class Part:
 
     def becomes(self, old: Part) -> bool:
         """Take over the older values where they are equal, so that others see that nothing has changed; True if all."""
-        mine, other = self.candidate, old.candidate
-        if mine is None or other is None:
-            same = mine is other
-        else:
-            same = mine.port == other.port
-            if same:
-                self.candidate = replace(mine, port=other.port)
+        same = [mine.port for mine in self.candidates] == [other.port for other in old.candidates]
+        if same:
+            pairs = zip(self.candidates, old.candidates, strict=True)
+            self.candidates = [replace(mine, port=other.port) for mine, other in pairs]
         if self.ports == old.ports:
             self.ports = old.ports
         return same and self.ports is old.ports and self.findings == old.findings
@@ -105,7 +105,7 @@ class Part:
         return self.claims is not None and (names is None or not names.isdisjoint(self._names))
 
     def _asked(self, index: Index) -> Answer | None:
-        vlan = vnic_vlan(self._port)
+        vlan = vnic_vlan(self._port, trunk=True)
         return None if self.claims is None else index.answer(self.claims, None if isinstance(vlan, Problem) else vlan)
 
     def _report(self, code: str, message: str, port: str) -> None:
@@ -146,7 +146,6 @@ class Part:
         named: bool,
     ) -> None:
         index = self._index
-        zone = self._zone
         if kind is not None:
             is_what = "is named as an uplink" if named else f"is a {kind} port"
             reason = f"it has iface-id {quote(iface_id)}, as a vNIC has, but also {is_what}"
@@ -164,7 +163,8 @@ class Part:
             return
         vm, spec = identity.vm, identity.spec
         who = iface_id if vm is None or spec is None else f"{vm.name}/{spec.iface_id}"
-        vlan = vnic_vlan(port)
+        subs = () if vm is None or spec is None else vm.sub_ports(spec.iface_id)
+        vlan = vnic_vlan(port, trunk=bool(subs))
         if isinstance(vlan, Problem):
             self._isolate(rows, vlan, who)
             return
@@ -179,18 +179,42 @@ class Part:
         for code, message in told:
             self._report(code, message, row.name)
         if row.ofport is None:
-            self._isolate(rows, _no_ofport(row), who, zoneless=zone is None)
+            waiting = (row.uuid, *(holder(row.uuid, sub.tag) for sub in subs if refused_tag(port, sub.tag) is None))
+            zoneless = tuple(each for each in waiting if self._zone_of(each) is None)
+            self._isolate(rows, _no_ofport(row), who, zoneless=zoneless)
             return
-        learned, wrong = read_learned(vnic, row, self._place.learn)
+        self._stand(row, row.ofport, iface_id, vnic, identity, vlan)
+        for sub in subs:
+            assert vm is not None
+            problem = refused_tag(port, sub.tag)
+            if problem is not None:
+                self._isolate(rows, problem, f"{vm.name}/{sub.iface_id}", sub.tag)
+                continue
+            network = index.network_of_sub_port(sub)
+            own = make_sub_port(vnic, vm, sub, network)
+            who_it_is = replace(identity, spec=sub)
+            self._stand(row, row.ofport, sub.iface_id, own, who_it_is, network.vlan, sub.tag)
+
+    def _stand(
+        self, row: InterfaceRow, ofport: int, iface_id: str, vnic: Vnic, identity: Identity, vlan: int, tag: int = 0
+    ) -> None:
+        """A vNIC is a candidate."""
+        name, who = port_name(row.name, tag), holder(row.uuid, tag)
+        learned, wrong = read_learned(vnic, row, who, self._place.learn)
         if wrong is not None:
-            self._report(*wrong, row.name)
+            self._report(*wrong, name)
         if learned:
             vnic = replace(vnic, addresses=tuple(ip_network(entry.address) for entry in learned), learned=True)
-        ready = VnicPort(row.name, row.ofport, vlan, vnic, zone, row.uuid)
-        where = f"{self._place.where}/{shown(row.name)}"
-        self.candidate = Candidate(
-            self._place.remote, self._place.bridge_uuid, where, iface_id, ready, identity, learned
+        port = VnicPort(name, ofport, vlan, vnic, self._zone_of(who), row.uuid, tag)
+        where = f"{self._place.where}/{shown(name)}"
+        self.candidates.append(
+            Candidate(self._place.remote, self._place.bridge_uuid, where, iface_id, port, identity, learned)
         )
+
+    def _zone_of(self, who: str) -> int | None:
+        """The zone of a vNIC, by `topology.ports.holder`; with another one this would be another part."""
+        zone = self._zones[who] = self._all_zones.get(who)
+        return zone
 
     def _uplink(self, port: PortRow, rows: Sequence[InterfaceRow], kind: str) -> None:
         vlans = uplink_vlans(port)
@@ -206,10 +230,19 @@ class Part:
             self.ports.append(UplinkPort(port.name, kind, members, *vlans, bond_mode=port.bond_mode, peer=peer))
 
     def _isolate(
-        self, rows: Iterable[InterfaceRow], problem: Problem, who: str | None = None, *, zoneless: bool = False
+        self,
+        rows: Iterable[InterfaceRow],
+        problem: Problem,
+        who: str | None = None,
+        tag: int = 0,
+        *,
+        zoneless: tuple[str, ...] = (),
     ) -> None:
         code, reason = problem
-        self.ports.extend(IsolatedPort(row.name, row.ofport, reason, who, code, row.uuid, zoneless) for row in rows)
+        self.ports.extend(
+            IsolatedPort(port_name(row.name, tag), row.ofport, reason, who, code, row.uuid, tag, zoneless)
+            for row in rows
+        )
 
 
 def _kind(rows: Sequence[InterfaceRow], named: bool) -> str | None:

@@ -29,9 +29,23 @@ class Finding:
         return f"{self.where}: {self.message}"
 
 
+def holder(interface_uuid: str, tag: int) -> str:
+    """Who keeps a zone and learned addresses at an interface: the vNIC of its frames with this tag (0: without)."""
+    return f"{interface_uuid}.{tag}" if tag else interface_uuid
+
+
+def port_name(interface: str, tag: int) -> str:
+    """The name of a vNIC's port, as Linux names VLAN interfaces: ``tap1``, or ``tap1.20`` for a sub-port."""
+    return f"{interface}.{tag}" if tag else interface
+
+
 @dataclass(frozen=True, slots=True)
 class VnicPort:
-    """A port with a vNIC behind it. ``vlan`` is 0 for an untagged port (then frames carry no tag at all).
+    """A port with a vNIC behind it. ``vlan`` is that of the vNIC's network; 0: untagged.
+
+    ``tag`` is the 802.1Q tag by which the port's frames are this vNIC's: 0, those without; else the vNIC is a sub-port,
+    and other vNICs have the same ``ofport`` and ``interface_uuid``. ``name`` is the interface's, a sub-port's with a
+    point and its tag behind.
 
     ``zone`` is the conntrack zone that OVSDB holds for it; None until one is written (see `topology.zones`).
     ``vnic.mac`` is never None here. ``vnic.trusted`` takes the port out of the firewall.
@@ -43,6 +57,12 @@ class VnicPort:
     vnic: Vnic
     zone: int | None
     interface_uuid: str
+    tag: int = 0
+
+    @property
+    def holder(self) -> str:
+        """What tells it from all other vNICs' ports of its switch (see the function of that name)."""
+        return holder(self.interface_uuid, self.tag)
 
     @property
     def ready(self) -> bool:
@@ -105,10 +125,13 @@ class UplinkPort:
 
 @dataclass(frozen=True, slots=True)
 class IsolatedPort:
-    """A shut interface and why. ``name`` is the interface's; ``ofport`` None: there is nothing to shut yet.
+    """A shut interface and why, or only a sub-port, by ``tag``, of one (then ``name`` is as a `VnicPort`'s).
+
+    ``name`` is the interface's; ``ofport`` None: there is nothing to shut yet.
 
     ``code`` is stable (metrics, tests), ``reason`` is for people; ``who`` is the vNIC as far as one is known.
-    ``zoneless``: it waits for its OpenFlow port alone, and has no conntrack zone yet.
+    ``zoneless``: it waits for its OpenFlow port alone; those of its vNIC and the sub-ports, by `holder`, that have no
+    conntrack zone yet.
     """
 
     name: str
@@ -117,7 +140,8 @@ class IsolatedPort:
     who: str | None
     code: str
     interface_uuid: str | None = None
-    zoneless: bool = False
+    tag: int = 0
+    zoneless: tuple[str, ...] = ()
 
 
 Port = VnicPort | UplinkPort | IsolatedPort
@@ -155,13 +179,14 @@ class Bridge:
 
     @property
     def zoneless(self) -> Iterator[str]:
-        """The interfaces, by UUID, of vNICs without a conntrack zone.
+        """The vNICs, by `holder`, without a conntrack zone.
 
         Those that wait for their OpenFlow port are among them: by the time that the switch has made it, a vNIC is to
         have its zone.
         """
-        yield from (port.interface_uuid for port in self.vnic_ports if port.zone is None)
-        yield from (port.interface_uuid for port in self.isolated if port.zoneless and port.interface_uuid is not None)
+        yield from (port.holder for port in self.vnic_ports if port.zone is None)
+        for port in self.isolated:
+            yield from port.zoneless
 
 
 @dataclass(frozen=True, slots=True)

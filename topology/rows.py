@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from topology.inventory import MAX_VLAN
 from topology.ports import OFPORT_LOCAL
 
 # From this number on OpenFlow 1.0's ports mean something else: flood, controller, the bridge itself (OVS's OFPP_MAX).
@@ -20,8 +21,9 @@ DEFAULT_DATAPATH = "system"
 # Longer text is cut to one character more than this, so that whoever judges it can still see that it was too long.
 MAX_TEXT = 4096
 
-# Where the addresses that a vNIC has learned are kept (`topology.learned`).
-LEARNED_KEY = "portcullis-learned"
+# Where a vNIC's conntrack zone is kept (`topology.zones`), and the addresses that it has learned (`topology.learned`).
+# A sub-port's are kept at its parent's interface, under these keys with a point and its tag behind.
+ZONE_KEY, LEARNED_KEY = "portcullis-zone", "portcullis-learned"
 
 # The keys of Interface.external_ids that mean something to us; all others are left in the database.
 INTERFACE_KEYS = frozenset(
@@ -37,9 +39,12 @@ INTERFACE_KEYS = frozenset(
         "labels",
         "addresses",
         "role",
-        "portcullis-zone",
+        ZONE_KEY,
         LEARNED_KEY,
     }
+)
+_ALL_INTERFACE_KEYS = INTERFACE_KEYS.union(
+    f"{key}.{tag}" for key in (ZONE_KEY, LEARNED_KEY) for tag in range(1, MAX_VLAN + 1)
 )
 BRIDGE_KEYS = frozenset({"disable-in-band"})
 SWITCH_KEYS = frozenset({"hostname", "system-id"})
@@ -113,7 +118,8 @@ class InterfaceRow:
 
     Else it is a number of 1 to 65279, or `topology.ports.OFPORT_LOCAL`.
 
-    ``external_ids`` holds `INTERFACE_KEYS` only, ``options`` `OPTION_KEYS` only (others may be secrets).
+    ``external_ids`` holds `INTERFACE_KEYS` only (and those of sub-ports), ``options`` `OPTION_KEYS` only (others may be
+    secrets).
     """
 
     uuid: str
@@ -147,6 +153,12 @@ class CtZoneRow:
 
 
 Row = SwitchRow | BridgeRow | PortRow | InterfaceRow | DatapathRow | CtZoneRow
+
+
+def kept_at(holder: str, key: str) -> tuple[str, str]:
+    """Where `ZONE_KEY` or `LEARNED_KEY` of a holder (`topology.ports.holder`) is: UUID of the interface, and key."""
+    uuid, point, tag = holder.partition(".")
+    return uuid, key + point + tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +284,7 @@ def _interface(uuid: str, columns: Mapping[str, Any]) -> InterfaceRow:
         name=_text(columns.get("name")) or "",
         type=_text(columns.get("type")) or "",
         ofport=_ofport(_optional(columns.get("ofport"))),
-        external_ids=_texts(columns.get("external_ids"), INTERFACE_KEYS),
+        external_ids=_texts(columns.get("external_ids"), _ALL_INTERFACE_KEYS),
         error=_text(columns.get("error")),
         options=_texts(columns.get("options"), OPTION_KEYS),
     )

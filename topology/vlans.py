@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from topology.inventory import MAX_VLAN
 from topology.rows import PortRow
-
-# 802.1Q reserves 4095; OVSDB would accept it.
-MAX_VLAN = 4094
 
 
 class Problem(NamedTuple):
@@ -25,16 +23,30 @@ class UplinkVlans(NamedTuple):
     tagged_native: bool
 
 
-def vnic_vlan(port: PortRow) -> int | Problem:
-    """The one VLAN of a vNIC's port: its tag, else 0.
+def vnic_vlan(port: PortRow, trunk: bool) -> int | Problem:
+    """The VLAN of a vNIC's frames without tag: the port's tag, else 0. ``trunk``: the vNIC has sub-ports.
 
-    OVS itself takes a port without tag, trunks and mode for a trunk of all VLANs; a guest gets VLAN 0 only.
+    OVS itself takes a port without tag, trunks and mode for a trunk of all VLANs; a guest gets VLAN 0 only, unless the
+    inventory says more.
     """
-    if port.vlan_mode not in (None, "access"):
-        return Problem("trunk", f"trunk vNICs are not supported yet (the port's vlan_mode is {port.vlan_mode})")
-    if port.trunks:
-        return Problem("trunk", f"trunk vNICs are not supported yet (the port's trunks are {_short(port.trunks)})")
-    return _tag(port)
+    mode = port.vlan_mode or "access"
+    if mode not in ("access", "trunk", "native-untagged") or (not trunk and mode != "access"):
+        told = f"the port's vlan_mode is {mode[:40]}"
+    elif not trunk and port.trunks:
+        told = f"the port's trunks are {_short(port.trunks)}"
+    else:
+        # OVS ignores the tag of a port of mode trunk.
+        return 0 if mode == "trunk" else _tag(port)
+    if trunk:
+        return Problem("trunk", f"{told}, but a vNIC with sub-ports sends its own frames without a tag")
+    return Problem("trunk", f"{told}: each VLAN needs a sub-port in the inventory, a vNIC with `parent` and `vlan`")
+
+
+def refused_tag(port: PortRow, tag: int) -> Problem | None:
+    """Why a sub-port of this tag is shut: the port lists its VLANs, and that is not one of them."""
+    if not port.trunks or tag in port.trunks:
+        return None
+    return Problem("trunk", f"the inventory gives it VLAN {tag}, but the port's trunks are {_short(port.trunks)}")
 
 
 def uplink_vlans(port: PortRow) -> UplinkVlans | Problem:

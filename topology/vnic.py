@@ -61,6 +61,7 @@ def _scopes(inventory: Inventory) -> Mapping[str, str]:
 
 
 def _of_vm(vm: Vm, scopes: Mapping[str, str]) -> tuple[Vnic, ...]:
+    macs = {spec.iface_id: spec.mac for spec in vm.vnics}
     return tuple(
         Vnic(
             id=spec.iface_id,
@@ -68,7 +69,7 @@ def _of_vm(vm: Vm, scopes: Mapping[str, str]) -> tuple[Vnic, ...]:
             vm_id=vm.id,
             tenant=vm.tenant,
             labels=vm.labels,
-            mac=spec.mac,
+            mac=spec.mac or macs.get(spec.parent or ""),
             addresses=spec.addresses,
             network=spec.network,
             scope=scopes.get(spec.network or "", DEFAULT_SCOPE),

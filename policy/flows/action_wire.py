@@ -94,6 +94,9 @@ _CT_MARK = f.CT_MARK.oxm_class << 16 | f.CT_MARK.oxm_field << 9 | 4
 @lru_cache(maxsize=65536)
 def _encode_action(action: Action, slot: int) -> bytes:
     match action:
+        case Load(f.VLAN_VID, value):
+            # Its 13th bit says that there is a tag, which a set_field action can tell (OpenFlow 1.4, 7.2.3.7).
+            return struct.pack("!HHIH6x", 25, 16, _name(f.VLAN_VID), value)
         case Load(field, value):
             return _nicira(REG_LOAD, struct.pack("!HIQ", _bits(field), _name(field), value))
         case Move(source, target, bits):
@@ -218,7 +221,9 @@ def _decode_set_field(data: bytes) -> Action:
     size = header & 0xFF
     if header >> 8 & 1:
         raise WireError("masked set_field")
-    return _load(header, 0, size * 8, int.from_bytes(data[8 : 8 + size], "big"))
+    # OVS has no use for the bits beyond the field.
+    bits = min(size * 8, _field(header, 0).bits)
+    return _load(header, 0, bits, int.from_bytes(data[8 : 8 + size], "big"))
 
 
 def _decode_nicira(subtype: int, body: bytes, slot: int) -> Action:

@@ -32,8 +32,9 @@ from topology.ports import Bridge, IsolatedPort, UplinkPort, VnicPort
 
 Flows = Mapping[Key, Flow]
 Changes = dict[Hashable, Piece | None]
-# A network's block of vNICs.
+# A network's block of vNICs; an OpenFlow port that is shut, with the tag if it is only a sub-port.
 _Block = tuple[int, int]
+_Shut = tuple[int, int]
 
 
 def bridge_flows(compiled: Compiled, bridge: Bridge, held: Mapping[int, int]) -> dict[Key, Flow]:
@@ -59,7 +60,7 @@ class BridgeBook:
         self._outlook = Outlook()
         self._rules = RuleBook(self._vnics, self._outlook)
         self._addresses = AddressBook(self._vnics, self._outlook)
-        self._shut: dict[int, IsolatedPort] = {}
+        self._shut: dict[_Shut, IsolatedPort] = {}
         self._uplinks: tuple[UplinkPort, ...] = ()
         # vNICs by network and block, and the blocks in which something has changed.
         self._blocks: dict[_Block, dict[int, VnicPort]] = defaultdict(dict)
@@ -149,16 +150,16 @@ class BridgeBook:
         return self._meters.with_changes(changes)
 
     def _take_shut(self, bridge: Bridge, changes: Changes) -> None:
-        """One piece for an OpenFlow port, however many interfaces are said to have it."""
-        shut: dict[int, IsolatedPort] = {}
+        """One piece for an OpenFlow port or sub-port, however many interfaces are said to have it."""
+        shut: dict[_Shut, IsolatedPort] = {}
         for port in bridge.isolated:
             if port.ofport is not None:
-                shut.setdefault(port.ofport, port)
-        for ofport in self._shut.keys() - shut.keys():
-            changes["shut", ofport] = None
-        for ofport, port in shut.items():
-            if self._shut.get(ofport) is not port:
-                changes["shut", ofport] = piece(isolated_flows(port))
+                shut.setdefault((port.ofport, port.tag), port)
+        for where in self._shut.keys() - shut.keys():
+            changes["shut", where] = None
+        for where, port in shut.items():
+            if self._shut.get(where) is not port:
+                changes["shut", where] = piece(isolated_flows(port))
         self._shut = shut
 
     def _take_uplinks(self, bridge: Bridge, changes: Changes) -> None:

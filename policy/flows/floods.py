@@ -16,7 +16,7 @@ from policy.flows.identity import Identities, Members, referenced_groups
 from policy.flows.identity_book import MAX_COPIED, identify, may_flood
 from policy.flows.membership import leaves
 from policy.flows.outlook import Outlook
-from policy.flows.vnics import zone_of
+from policy.flows.vnics import out_port_of, zone_of
 from policy.model import Document, Group
 from topology.addresses import Prefix
 from topology.inventory import Place
@@ -56,7 +56,7 @@ def copy_flows(
             own = identities.of_vnic[port.vnic.id] | shared
             actions += [
                 Load(f.DST_VNIC, zone_of(port)),
-                Load(f.OUT_PORT, port.ofport),
+                Load(f.OUT_PORT, out_port_of(port)),
                 Load(f.DST_ID, outlook.of_own(own)),
                 Resubmit("ARRIVE"),
             ]

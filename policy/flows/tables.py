@@ -96,16 +96,17 @@ _SERVICE = (
 _DECLARED: list[_Declaration] = [
     (
         "CLASSIFY",
-        "Which port is this? A vNIC's frames must be untagged and bear its MAC; an uplink's go by VLAN.",
+        "Which port is this? A vNIC's frames must bear its MAC and be untagged, a sub-port's have its tag; an uplink's "
+        "go by VLAN.",
         (f.IN_PORT, f.ETH_SRC, f.ETH_DST, f.VLAN_VID),
         ("GUARD", "UPLINK", _TELL),
         (),
-        "drop: a port we do not know (yet), or a vNIC with a foreign MAC or a VLAN tag",
+        "drop: a port we do not know (yet), or a vNIC with a foreign MAC or VLAN tag",
     ),
     (
         "GUARD",
-        "Is the source one that this vNIC owns? IPv4 and IPv6 sources, and ARP claims.",
-        (f.SRC_VNIC, f.ETH_TYPE, f.IPV4_SRC, f.IPV6_SRC, f.ARP_OP, f.ARP_SPA, f.ARP_TPA, f.ARP_SHA),
+        "Is the source one that this vNIC owns? IPv4 and IPv6 sources, and ARP claims. A sub-port sends no second tag.",
+        (f.SRC_VNIC, f.VLAN_VID, f.ETH_TYPE, f.IPV4_SRC, f.IPV6_SRC, f.ARP_OP, f.ARP_SPA, f.ARP_TPA, f.ARP_SHA),
         ("LEAVE", "SWITCH", _TELL),
         (),
         "drop: a spoofed source or ARP claim, or a frame that is neither ARP nor IP",
@@ -293,7 +294,14 @@ _DECLARED: list[_Declaration] = [
         (),
         "to the uplinks",
     ),
-    ("DELIVER", "Out to the vNIC.", (), (), (), "output to out_port"),
+    (
+        "DELIVER",
+        "Out to the vNIC; to a sub-port with its tag.",
+        (f.SRC_VNIC, f.DST_VNIC),
+        (),
+        (),
+        "output to out_port",
+    ),
     (
         "UNICAST",
         "One uplink where it is known, else all of them.",

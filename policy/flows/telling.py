@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from policy.flows import fields as f
 from policy.flows.cookies import Drop, Kind, cookie
-from policy.flows.flow import Action, Flow, Load, Match, Output, Punt, Resubmit, exact, flow, match
+from policy.flows.flow import Action, Flow, Load, Match, Punt, Resubmit, exact, flow, match
 from policy.flows.meters import STRANGERS, MeterKind, meter_number
 from policy.model import Side
 
@@ -49,13 +49,14 @@ def first_packets() -> Flow:
     return flow("TELL_ONCE", 100, match(exact(f.FRESH, 1)), (Resubmit("TELL"),), cookie(Kind.PIPELINE))
 
 
-def answer_actions(in_port: int, uplink: int, vlan: int) -> tuple[Action, ...]:
+def answer_actions(in_port: int, vnic: int, uplink: int, vlan: int) -> tuple[Action, ...]:
     """Where an answer of the controller's own goes: back to where the packet came from, which nobody judges.
 
-    To a vNIC or another port as it is; to an uplink (by number, 0: none) tagged as that port demands.
+    To a vNIC (by number) as its frames are delivered, with its tag if it has one; to an uplink (by number, 0: none)
+    tagged as that port demands.
     """
     if not uplink:
-        return (Output(in_port),)
+        return (Load(f.DST_VNIC, vnic), Load(f.OUT_PORT, in_port), Resubmit("DELIVER"))
     return (Load(f.VLAN, vlan), Load(f.UPLINK_OUT, uplink), Resubmit("UPLINK_OUT"))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv6Network
 
 from policy.flows import fields as f
-from policy.flows.cookies import Kind, cookie
+from policy.flows.cookies import Drop, Kind, cookie
 from policy.flows.flow import (
     ARP,
     IPV6,
@@ -16,6 +16,12 @@ from policy.flows.flow import (
     Limit,
     Load,
     Match,
+    Output,
+    OutputTo,
+    Pop,
+    PopVlan,
+    Push,
+    PushVlan,
     Resubmit,
     exact,
     flow,
@@ -27,7 +33,8 @@ from policy.flows.learning import asking_flow, learning_flows
 from policy.flows.meters import MeterKind, meter_number
 from policy.flows.plumbing import ADDRESSED, role_flows
 from policy.flows.related import end_flows
-from policy.flows.telling import telling_flows
+from policy.flows.telling import drop, telling_flows
+from policy.flows.uplinks import ANY_TAG
 from policy.model import ICMPV6
 from topology.addresses import Prefix, link_local_of, mac_number
 from topology.learned import Source, stated
@@ -51,13 +58,14 @@ def vnic_flows(port: VnicPort, scope: int, learn: frozenset[Source] = frozenset(
 
     ``learn``: from where vNICs whose addresses nobody states learn some.
     """
-    number = zone_of(port)
+    number, tagged = zone_of(port), port.tag and f.TAGGED | port.tag
     learns = frozenset[Source]() if stated(port.vnic) else learn
     mark = cookie(Kind.VNIC, number)
     sender, receiver = exact(f.SRC_VNIC, number), exact(f.DST_VNIC, number)
     mac = mac_number(port.vnic.mac or "")
-    known = (exact(f.IN_PORT, port.ofport), exact(f.ETH_SRC, mac), exact(f.VLAN_VID, 0))
+    known = (exact(f.IN_PORT, port.ofport), exact(f.ETH_SRC, mac), exact(f.VLAN_VID, tagged))
     enter = (
+        *((PopVlan(),) if tagged else ()),
         Load(f.VLAN, port.vlan),
         *((Load(f.SCOPE, scope),) if scope else ()),
         Load(f.SRC_VNIC, number),
@@ -71,13 +79,15 @@ def vnic_flows(port: VnicPort, scope: int, learn: frozenset[Source] = frozenset(
         "SWITCH",
         100,
         match(exact(f.VLAN, port.vlan), exact(f.ETH_DST, mac)),
-        (Load(f.DST_VNIC, number), Load(f.OUT_PORT, port.ofport), Resubmit("ARRIVE")),
+        (Load(f.DST_VNIC, number), Load(f.OUT_PORT, out_port_of(port)), Resubmit("ARRIVE")),
         mark,
     )
     opens = Limit(meter_number(MeterKind.OPENS, number))
     yield flow("OPENS", 100, match(exact(f.PAYER, number)), (opens, Resubmit("COMMIT")), mark)
     pieces = Limit(meter_number(MeterKind.FRAGMENTS, number))
     yield flow("FRAGMENTS", 100, match(exact(f.PAYER, number)), (pieces,), mark)
+    if tagged:
+        yield from _sub_port_flows(port, tagged, mark)
     yield from telling_flows(number, mark)
     yield from role_flows(port.vnic.roles, number)
     yield asking_flow(number, learns, mark)
@@ -93,6 +103,27 @@ def vnic_flows(port: VnicPort, scope: int, learn: frozenset[Source] = frozenset(
                 yield flow("ND_TARGET", 100, _nd_target(sender, kind, prefix), (Resubmit("SWITCH"),), mark)
     if learns or any(prefix.version == 6 for prefix in port.vnic.addresses):
         yield from _link_local_flows(port, sender, mac, mark)
+
+
+def out_port_of(port: VnicPort) -> int:
+    """What the registers hold for the port of a vNIC; 0: a sub-port, which only its own flows deliver to."""
+    return 0 if port.tag else port.ofport
+
+
+def _sub_port_flows(port: VnicPort, tagged: int, mark: int) -> Iterator[Flow]:
+    """What is different about a vNIC whose frames have a tag at its guest's port, and others of which have that port.
+
+    Two of these vNICs may be in one network, but Open vSwitch sends nothing back to the port that it came from: for the
+    output the packet has come from nowhere. A vNIC's own copy of what it has sent then has to end before.
+    """
+    sender, receiver = exact(f.SRC_VNIC, zone_of(port)), exact(f.DST_VNIC, zone_of(port))
+    from_nowhere, again = (Push(f.IN_PORT), Load(f.IN_PORT, 0)), Pop(f.IN_PORT)
+    # A tag behind the tag would be somebody else's VLAN further on.
+    yield drop("GUARD", 110, match(sender, ANY_TAG), Drop.SPOOFED_SOURCE)
+    yield flow("DELIVER", 120, match(sender, receiver), (), mark)
+    out = (PushVlan(), Load(f.VLAN_VID, tagged), Output(port.ofport), PopVlan())
+    yield flow("DELIVER", 110, match(receiver), (*from_nowhere, *out, again), mark)
+    yield flow("DELIVER", 100, match(sender), (*from_nowhere, OutputTo(f.OUT_PORT), again), mark)
 
 
 def _arp_flows(own: Match, prefix: Prefix, mark: int) -> Iterator[Flow]:
@@ -139,8 +170,8 @@ def _nd_target(sender: Condition, kind: int, prefix: Prefix) -> tuple[Condition,
 
 
 def isolated_flows(port: IsolatedPort) -> Iterator[Flow]:
-    """What a shut port sends ends at once, under a count of its own."""
+    """What a shut port sends ends at once, under a count of its own; not what its sub-ports send that are not shut."""
     if port.ofport is not None:
-        yield flow(
-            "CLASSIFY", 100, match(exact(f.IN_PORT, port.ofport)), (), cookie(Kind.ISOLATED, port.ofport & 0xFFFFFFFF)
-        )
+        tag = [exact(f.VLAN_VID, f.TAGGED | port.tag)] if port.tag else []
+        why = cookie(Kind.ISOLATED, port.ofport & 0xFFFFFFFF)
+        yield flow("CLASSIFY", 95 if tag else 90, match(exact(f.IN_PORT, port.ofport), *tag), (), why)

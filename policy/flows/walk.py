@@ -271,7 +271,7 @@ class _Walker:
     def output(self, port: int, values: dict[str, int]) -> None:
         if not port:
             raise WalkError("output to port 0")
-        if port != self.in_port:
+        if port != values[f.IN_PORT.name]:
             self.sent.append(Sent(port, self.now(values)))
 
     def now(self, values: dict[str, int]) -> Packet:

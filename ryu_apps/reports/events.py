@@ -136,7 +136,7 @@ def _decided(
 
 def _drop(fact: Punted, why: Reason, frame: Frame, known: Known) -> Event:
     """A refusal outside the policy; what was forged is named where the reason for it is just that."""
-    name, sender = known.at_port(fact.dpid, fact.copy.in_port)
+    name, sender = known.at_port(fact.dpid, fact.copy.in_port, frame.tag)
     port = known.in_zone(fact.dpid, fact.copy.src_vnic or fact.copy.dst_vnic) or sender
     connection = connection_of(frame.ip, reply=False) if frame.ip is not None else None
     drop = Drop(why.number)
@@ -146,6 +146,7 @@ def _drop(fact: Punted, why: Reason, frame: Frame, known: Known) -> Event:
         "reason": drop.label,
         "mac": frame.source,
         "ethertype": f"{frame.ethertype:#06x}",
+        "tag": frame.tag,
         "src": str(connection.source) if connection is not None else None,
         "dst": str(connection.destination) if connection is not None else None,
         "service": connection.service if connection is not None else None,

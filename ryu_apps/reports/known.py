@@ -49,9 +49,10 @@ class Known:
         """The firewalled vNIC's port that has this conntrack zone; zone 0 is nobody's."""
         return self._zones.get((dpid, zone)) if zone else None
 
-    def at_port(self, dpid: int, ofport: int) -> tuple[str | None, VnicPort | None]:
-        """The name of an OpenFlow port, and the vNIC's port if it is one's."""
-        return self._ofports.get((dpid, ofport), (None, None))
+    def at_port(self, dpid: int, ofport: int, tag: int | None) -> tuple[str | None, VnicPort | None]:
+        """The name of an OpenFlow port, or of its sub-port with this tag, and the vNIC's port if it is one's."""
+        whole = self._ofports.get((dpid, ofport, 0), (None, None))
+        return self._ofports.get((dpid, ofport, tag or 0), whole)
 
     def owner(self, scope: str, address: Address) -> Vnic | None:
         """The vNIC that has the address now, in a range of its own or as the one address; a trusted one too."""
@@ -75,11 +76,12 @@ class Known:
         }
 
     @cached_property
-    def _ofports(self) -> Mapping[tuple[int, int], tuple[str | None, VnicPort | None]]:
-        found: dict[tuple[int, int], tuple[str | None, VnicPort | None]] = {}
+    def _ofports(self) -> Mapping[tuple[int, int, int], tuple[str | None, VnicPort | None]]:
+        found: dict[tuple[int, int, int], tuple[str | None, VnicPort | None]] = {}
         for dpid, bridge in self.bridges.items():
             for uplink in bridge.uplinks:
-                found.update({(dpid, ofport): (name, None) for name, ofport in uplink.members})
-            found.update({(dpid, port.ofport): (port.name, None) for port in bridge.isolated if port.ofport})
-            found.update({(dpid, port.ofport): (port.name, port) for port in bridge.vnic_ports})
+                found.update({(dpid, ofport, 0): (name, None) for name, ofport in uplink.members})
+            shut = (port for port in bridge.isolated if port.ofport)
+            found.update({(dpid, port.ofport or 0, port.tag): (port.name, None) for port in shut})
+            found.update({(dpid, port.ofport, port.tag): (port.name, port) for port in bridge.vnic_ports})
         return found

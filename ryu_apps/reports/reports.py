@@ -104,7 +104,7 @@ class Reports:
             self.unexplained += 1
             return
         if event.rejected and (told := answer(report.copy.frame)) is not None:
-            where = report.copy.in_port, report.copy.uplink, report.copy.vlan
+            where = report.copy.in_port, report.copy.src_vnic, report.copy.uplink, report.copy.vlan
             heard.answers.append(Answer(report.dpid, report.session, *where, told))
         if event.told:
             heard.lines += self.desk.hear(event, now)

@@ -16,11 +16,12 @@ from ryu_apps.switches.line import Line
 
 
 def answer(line: Line, effect: Answer, slot: int) -> None:
-    """Send a frame back to where a packet came from: to a vNIC as it is, to an uplink as that port demands.
+    """Send a frame back to where a packet came from, tagged as that port demands.
 
     ``slot`` is that of the tables in force.
     """
-    _send(line, encode_actions(answer_actions(effect.in_port, effect.uplink, effect.vlan), slot), effect.frame)
+    actions = answer_actions(effect.in_port, effect.vnic, effect.uplink, effect.vlan)
+    _send(line, encode_actions(actions, slot), effect.frame)
 
 
 def _send(line: Line, actions: bytes, frame: bytes) -> None:

@@ -69,6 +69,23 @@ def test_each_vnic_has_its_limit_and_the_network_one_for_what_they_open_to_each_
     assert len(writes(world)) == 1
 
 
+def test_a_sub_port_has_a_limit_of_its_own():
+    """In the network of its tag, where it is alone."""
+    text = FEW.replace("addresses: [10.0.0.13]", "vnics: [{iface_id: db}, {iface_id: db-20, parent: db, vlan: 20}]")
+    text += "  none: {for: {vms: db}, connections: 3}\n"
+    world = limited(text)
+    zone = zones(world)
+    others = {zone["tap-web"]: 7, zone["tap-db"]: 3, SHARED: LEAST_SHARED}
+    assert rows(world) == {**others, zone["tap-db.20"]: 3}
+    assert told(world)["tap-db.20"] == {"limit": 3, "enforced": True, "reason": None}
+    world.check_settled()
+    world.policy(text.replace(", {iface_id: db-20, parent: db, vlan: 20}", ""))
+    world.run()
+    assert writes(world)[-1].limits == (("netdev", zone["tap-db.20"], None),)
+    assert rows(world) == others
+    world.check_settled()
+
+
 def test_what_a_network_shares_is_half_of_what_its_vnics_may_have_and_never_little():
     """Each connection there is two vNICs'."""
     text = ONE + "limits: {many: {connections: 900000}}\n"

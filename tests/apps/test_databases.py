@@ -11,8 +11,7 @@ from ryu_apps.remote import WRITE_CHECK, WRITE_PAUSE
 from tests.apps.shops import APP, DB, ETH, ONE, OTHER, PORTS, WEB, A, a, shop, waiting
 from tests.apps.worlds import World
 from tests.topology.builders import MAC_3, P
-from topology.rows import Change
-from topology.zones import ZONE_KEY
+from topology.rows import ZONE_KEY, Change
 
 # --- conntrack zones
 

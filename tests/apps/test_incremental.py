@@ -143,6 +143,13 @@ ADDRESSES = (
     ((), ("10.0.2.1",), ("10.0.2.0/24",)),
     (("10.9.0.1",), ("10.0.0.64/26", '"2001:db8:1::1"'), ("10.9.0.1", '"2001:db8:1::1"')),
 )
+# What of a sub-port a VM may have, beside its name.
+SUB_PORTS = (
+    *(None,) * 3,
+    "vlan: 20",
+    "vlan: 20, network: green, mac: '52:54:00:00:01:0{}', addresses: [10.0.3.{}]",
+    "vlan: 10, addresses: ['2001:db8::3:{}'], roles: router",
+)
 vms = st.fixed_dictionaries(
     {
         name: st.tuples(
@@ -152,6 +159,7 @@ vms = st.fixed_dictionaries(
             st.sampled_from(addresses),
             st.booleans(),
             st.sampled_from((False, False, False, True)),
+            st.sampled_from(SUB_PORTS),
         )
         for name, addresses in zip(NAMES, ADDRESSES, strict=True)
     }
@@ -181,11 +189,16 @@ RULES = (
 def policy_files(machines, networks, groups, first, second, builtin):
     found = {"base.yaml": f"version: 1\nnetworks: {networks}\nbuiltins: {{dhcp-client: {builtin}}}\n"}
     for name, machine in machines.items():
-        role, tenant, network, addresses, mac, trusted = machine
+        role, tenant, network, addresses, mac, trusted, sub_port = machine
+        number = NAMES.index(name) + 1
         fields = [f"labels: {{role: {role}}}", f"trusted: {str(trusted).lower()}"]
         fields += [f"{key}: {value}" for key, value in (("tenant", tenant), ("network", network)) if value]
-        fields += [f"mac: '{MACS[NAMES.index(name)]}'"] if mac else []
-        fields += [f"addresses: [{', '.join(addresses)}]"] if addresses else []
+        own = [f"mac: '{MACS[number - 1]}'"] if mac else []
+        own += [f"addresses: [{', '.join(addresses)}]"] if addresses else []
+        if sub_port and not trusted:
+            vnics = ", ".join((f"iface_id: {name}", *own))
+            own = [f"vnics: [{{{vnics}}}, {{iface_id: {name}-s, parent: {name}, {sub_port.format(number, number)}}}]"]
+        fields += own
         found[f"{name}.yaml"] = f"vms:\n  {name}: {{{', '.join(fields)}}}\n"
     lines = [f"  {name}: {{{GROUPS[name][number]}}}\n" for name, number in groups.items()]
     found["groups.yaml"] = "groups:\n" + "".join(lines)
@@ -249,6 +262,7 @@ def rows(remote, wanted):
         if port is not None:
             iface_id, mac, tag, addresses, labels, learned, ofport, bridge = port
             ids = {"addresses": addresses, "labels": labels, "portcullis_learned": learned}
+            ids["portcullis_learned.20"] = learned
             ids = {key: value for key, value in ids.items() if value is not None}
             # The world tells interfaces apart by their names, on whatever switch.
             name = name if remote == A else name.replace("tap", "vif")

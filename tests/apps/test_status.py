@@ -103,6 +103,7 @@ def test_everything_is_enforced():
         "vm": "web",
         "state": "enforced",
         "reason": None,
+        "tag": None,
         "mac": MAC_1,
         "addresses": ["10.0.0.11/32", "2001:db8::11/128"],
         "learned": [],

@@ -93,7 +93,7 @@ def test_what_can_be_left_unsaid_is_when_a_switch_does_not_read():
             task(*arguments)
 
     for _ in range(1000):
-        switches.answer(Answer(DPID, session, 1, 0, 0, b"frame"), 0)
+        switches.answer(Answer(DPID, session, 1, 0, 0, 0, b"frame"), 0)
     assert len(tasks) == MAX_PENDING
     switches.read_meters(ReadMeters(DPID, session, 1))
     assert switches.count() == 0 and len(tasks) == MAX_PENDING
@@ -102,7 +102,7 @@ def test_what_can_be_left_unsaid_is_when_a_switch_does_not_read():
     switches.send(SendBundle(DPID, session, 1, FLOWS, ()))
     assert len(tasks) == MAX_PENDING + 2
     run_all()
-    switches.answer(Answer(DPID, session, 1, 0, 0, b"frame"), 0)
+    switches.answer(Answer(DPID, session, 1, 0, 0, 0, b"frame"), 0)
     assert len(tasks) == 1 and switches.count() == 1
 
 
@@ -120,7 +120,7 @@ def test_a_switch_that_cannot_be_sent_to_is_not_taken_for_clogged():
     switches = Switches(facts.append, spawn=spawn)
     switches.up(Broken())
     for _ in range(2 * MAX_PENDING):
-        switches.answer(Answer(DPID, facts[0].session, 1, 0, 0, b"frame"), 0)
+        switches.answer(Answer(DPID, facts[0].session, 1, 0, 0, 0, b"frame"), 0)
     assert switches.count() == 1
 
 

@@ -51,10 +51,19 @@ from ryu_apps.remote import WRITE_PACE
 from ryu_apps.status import enforced, status_of
 from tests.apps.bridges import Switch, plain
 from topology.join import resolve
-from topology.ports import VnicPort
-from topology.rows import FIELDS, LEARNED_KEY, Change, CtZoneRow, Database, DatapathRow, apply_changes
+from topology.ports import VnicPort, holder
+from topology.rows import (
+    FIELDS,
+    LEARNED_KEY,
+    ZONE_KEY,
+    Change,
+    CtZoneRow,
+    Database,
+    DatapathRow,
+    apply_changes,
+    kept_at,
+)
 from topology.vnic import Everybody
-from topology.zones import ZONE_KEY
 
 UPLINKS = ("eth*",)
 # Of as many answers as this a world remembers what they were worked out of.
@@ -219,7 +228,8 @@ class World:
                 self._write(remote, "zones", functools.partial(with_keys, key=ZONE_KEY, values=dict(zones)))
             case WriteLearned(remote, texts):
                 self.writes.append(effect)
-                there = all(uuid in self.servers[remote].interfaces for uuid, _ in texts)
+                interfaces = self.servers[remote].interfaces
+                there = all(kept_at(who, LEARNED_KEY)[0] in interfaces for who, _ in texts)
                 with_texts = functools.partial(with_keys, key=LEARNED_KEY, values=dict(texts))
                 self._write(remote, "learned addresses", with_texts if there else None)
             case LimitZones(remote, limits):
@@ -265,13 +275,8 @@ class World:
         if old is None:
             return database
         for key in (ZONE_KEY, LEARNED_KEY):
-            values = {
-                uuid: old.interfaces[uuid].external_ids[key]
-                for uuid, row in database.interfaces.items()
-                if key not in row.external_ids
-                and uuid in old.interfaces
-                and key in old.interfaces[uuid].external_ids
-            }
+            new = _holders(database, key)
+            values = {holder: value for holder, value in _holders(old, key).items() if holder not in new}
             database = with_keys(database, key, values)
         if old.limits and not database.datapaths:
             kept = {uuid: row.datapaths for uuid, row in old.switches.items()}
@@ -305,7 +310,7 @@ class World:
         learn = sources_of(self.engine.settings.learning.learn)
         topology = resolve(told, document.inventory, UPLINKS, self.engine.settings.looked_at, learn)
         # Ports that the switch does not take are the engine's own knowledge; there are tests for them alone.
-        refused = set(self.engine.refused.interfaces())
+        refused = set(self.engine.refused.holders())
         topology = replace(
             topology,
             bridges=tuple(
@@ -320,7 +325,7 @@ class World:
 
     def _as_learned(self, database):
         known = self.engine.remotes[database.remote].database
-        texts = {uuid: row.external_ids.get(LEARNED_KEY) for uuid, row in known.interfaces.items()}
+        texts = dict.fromkeys(_holders(database, LEARNED_KEY)) | _holders(known, LEARNED_KEY)
         return with_keys(database, LEARNED_KEY, texts)
 
     def check_enforced(self):
@@ -385,12 +390,12 @@ class World:
 
 
 def _shut_if(port, refused, engine):
-    if isinstance(port, VnicPort) and port.interface_uuid in refused:
+    if isinstance(port, VnicPort) and port.holder in refused:
         return next(
             found
             for bridge in engine.topology.bridges
             for found in bridge.isolated
-            if found.interface_uuid == port.interface_uuid
+            if (found.interface_uuid, found.tag) == (port.interface_uuid, port.tag)
         )
     return port
 
@@ -399,13 +404,24 @@ def _rows(database, table):
     return getattr(database, FIELDS[table])
 
 
+def _holders(database, key):
+    """The values of a key of external_ids, by holder."""
+    return {
+        holder(uuid, int(tag or 0)): text
+        for uuid, row in database.interfaces.items()
+        for name, _, tag in (found.partition(".") for found in row.external_ids)
+        if name == key and (text := row.external_ids[f"{name}.{tag}" if tag else name])
+    }
+
+
 def with_keys(database, key, values):
-    """The database with a key of external_ids of these interfaces; None takes it away."""
+    """The database with a key of external_ids of these holders; None takes it away."""
     rows = dict(database.interfaces)
-    for uuid, value in values.items():
-        if uuid in rows and rows[uuid].external_ids.get(key) != (value if value is None else str(value)):
-            rest = {name: text for name, text in rows[uuid].external_ids.items() if name != key}
-            rows[uuid] = replace(rows[uuid], external_ids=rest if value is None else {**rest, key: str(value)})
+    for who, value in values.items():
+        uuid, its = kept_at(who, key)
+        if uuid in rows and rows[uuid].external_ids.get(its) != (value if value is None else str(value)):
+            rest = {name: text for name, text in rows[uuid].external_ids.items() if name != its}
+            rows[uuid] = replace(rows[uuid], external_ids=rest if value is None else {**rest, its: str(value)})
     return replace(database, interfaces=rows)
 
 

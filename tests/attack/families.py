@@ -12,6 +12,7 @@ from tests.attack import (
     ipv6_headers,
     nd,
     spoofing,
+    sub_ports,
     vlan_and_ethertypes,
 )
 
@@ -20,6 +21,7 @@ _TOLD = (
     arp,
     nd,
     vlan_and_ethertypes,
+    sub_ports,
     ipv4_headers,
     ipv6_headers,
     fragments,

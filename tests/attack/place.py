@@ -2,7 +2,8 @@
 
 evil may open anything to vic and to the outside, so that what does not arrive there has been stopped by the firewall's
 guards and not by a rule. web takes tcp/443 alone. ann and ben are neighbours who talk to each other, and never to evil.
-far is in another network (VLAN 20) of the same switch.
+far is in another network (VLAN 20) of the same switch. evil has a sub-port there, by another tag, which may open anything
+to far.
 """
 
 from __future__ import annotations
@@ -48,16 +49,26 @@ WEB = _host(declare.WEB, 80)
 ANN = _host(declare.ANN, 21)
 BEN = _host(declare.BEN, 22)
 FAR = _host(declare.FAR, 30, 20)
+# A sub-port of evil's, in far's network.
+LEG = Host("evil-leg", EVIL.mac, "10.20.0.66", "2001:db8:14::66", 40)
 OUT = Host(declare.OUT, "02:00:00:00:00:99", "10.0.0.99", "2001:db8::99")
 VNICS = (EVIL, VIC, WEB, ANN, BEN, FAR)
 
 # Its own word for the service, so that a change here is one of the attacks' too.
 HTTPS, TALK, STREAM = "tcp/443", "tcp/5000", "udp/5001"
 
+
+
+def _vnic(host: Host, more: str = "") -> str:
+    return f'{{iface_id: {host.name}, {more}addresses: [{host.ip4}, "{host.ip6}"]}}'
+
+
+_LEG = _vnic(LEG, f"parent: {EVIL.name}, vlan: {LEG.tag}, network: vlan-{FAR.tag}, ")
 POLICY = (
     "version: 1\nvms:\n"
     + "".join(
-        f'  {host.name}: {{labels: {{name: {host.name}}}, addresses: [{host.ip4}, "{host.ip6}"]}}\n' for host in VNICS
+        f"  {host.name}: {{labels: {{name: {host.name}}}, vnics: [{_vnic(host)}{f', {_LEG}' if host is EVIL else ''}]}}\n"
+        for host in VNICS
     )
     + f"""\
 groups:
@@ -67,6 +78,7 @@ policies:
     rules:
       - {{name: whatever, allow: any, from: evil, direction: out}}
       - {{name: open, allow: any, from: [evil, {{cidrs: [{OUT.ip4}, "{OUT.ip6}"]}}], to: vic}}
+      - {{name: leg, allow: any, from: {{match: "vnic.id == {LEG.name}"}}, to: far}}
       - {{name: https, allow: {HTTPS}, to: web}}
       - {{name: neighbours, allow: [{TALK}, {STREAM}, icmp/echo], from: ann, to: ben}}
 """
@@ -94,7 +106,7 @@ class Place:
         addresses = [f"{OUT.ip4}/24", f"{OUT.ip6}/64"]
         self.guests[OUT.name] = lab.outside(self.ovs, self.bridge, OUT.name, addresses, mac=OUT.mac)
         self.controller.start()
-        self.controller.wait_enforced(until=lambda status: len(status["vnics"]) > len(VNICS))
+        self.controller.wait_enforced(until=lambda status: len(status["vnics"]) > len(VNICS) + 1)
         self.neighbours: Link = connect(self.guests["ann"], self.guests["ben"], TALK)
         self.own: Link = connect(self.guests["evil"], self.guests["web"], HTTPS)
 

@@ -18,7 +18,7 @@ from policy.flows.difference import difference
 from policy.flows.flow import Flow, Key
 from policy.flows.tables import TABLES
 from tests.flows.openflow import Switch
-from tests.flows.worlds import OUTSIDE, PATCH, PLACES, World, bridge_meters, document
+from tests.flows.worlds import OUTSIDE, PATCH, PLACES, World, bridge_meters, document, ports_of
 
 
 class Control:
@@ -79,9 +79,9 @@ class Real:
         self._captures: dict[tuple[str, int], Capture] = {}
         self.switches: dict[str, Switch] = {}
         self._installed: dict[str, Mapping[Key, Flow]] = {}
-        for name, ports in PLACES.items():
+        for name in PLACES:
             self.ovs.add_bridge(name)
-            for ofport in [*ports, *([OUTSIDE] if name == "left" else [])]:
+            for ofport in [*ports_of(name), *([OUTSIDE] if name == "left" else [])]:
                 self._add_port(name, ofport)
             peer = "right" if name == "left" else "left"
             self._vsctl_port(name, PATCH, "type=patch", f"options:peer={self.port(peer, PATCH)}")
@@ -90,9 +90,7 @@ class Real:
             self._installed[name] = {}
             self._set_prefixes(name)
         self.control = Control(self.ovs.run_dir / "ovs-vswitchd.ctl")
-        for name, ofport in [(name, ofport) for name, ports in PLACES.items() for ofport in ports] + [
-            ("left", OUTSIDE)
-        ]:
+        for name, ofport in [*((each, port) for each in PLACES for port in ports_of(each)), ("left", OUTSIDE)]:
             self._captures[name, ofport] = Capture(self._capture_path(name, ofport))
 
     def _add_port(self, name: str, ofport: int) -> None:

@@ -82,6 +82,17 @@ CASES = {
             IsolatedPort("stray", 20, "nobody knows it", None, "unknown-port"),
         ),
     ),
+    # A sub-port in its parent's network, with a MAC of its own; one elsewhere with its parent's; one that is shut.
+    "trunk": Case(
+        document(policy("shop", rule("allow", "tcp/443", None, (WEB,), "clients"))),
+        (
+            vnic_port(11, 10, vnic("web-1", 1, ["10.0.0.1"], role="web"), 101),
+            vnic_port(11, 10, vnic("web-1-a", 2, ["10.0.0.2"], role="web"), 102, 20),
+            vnic_port(11, 30, vnic("web-1-b", 1, ["2001:db8::1"], "lab"), 103, 30),
+            IsolatedPort("p11.40", 11, "an address of somebody else's", "web-1/web-1-c", "duplicate-address", None, 40),
+            uplink(1),
+        ),
+    ),
     "identities": Case(
         document(
             policy(

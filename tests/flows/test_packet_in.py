@@ -19,7 +19,7 @@ from policy.flows.packet_in import PACKET_IN, Copy, decode_packet_in
 from policy.flows.telling import answer_actions
 from policy.model import Side
 from tests.flows.real import Real
-from tests.flows.worlds import OUTSIDE, PATCH, World, document, policy, rule
+from tests.flows.worlds import OUTSIDE, PATCH, SUB_PORTS, ZONES, World, document, policy, rule
 
 ME, PEER, OUT = "52:54:00:00:00:01", "52:54:00:00:00:02", "02:00:00:00:00:ff"
 POLICY = document(
@@ -127,10 +127,14 @@ def test_an_answer_goes_back_by_the_port_and_with_the_tag(real):
     switch = real.switches["left"]
     answer = bytes(Ether(src=PEER, dst=ME) / IP(src="10.0.0.2", dst="10.0.0.1") / TCP(flags="RA"))
     real.came_out()
-    switch.packet_out(answer_actions(11, 0, 10), answer)
+    switch.packet_out(answer_actions(11, 111, 0, 10), answer)
     assert real.came_out() == {("left", 11): [answer]}
-    switch.packet_out(answer_actions(OUTSIDE, OUTSIDE, 10), answer)
+    switch.packet_out(answer_actions(OUTSIDE, 0, OUTSIDE, 10), answer)
     assert real.came_out() == {("left", OUTSIDE): [answer[:12] + bytes.fromhex("8100000a") + answer[12:]]}
+    sub_port = 21
+    assert SUB_PORTS["left"][sub_port] == (12, 20)
+    switch.packet_out(answer_actions(12, ZONES["left"] + sub_port, 0, 10), answer)
+    assert real.came_out() == {("left", 12): [answer[:12] + bytes.fromhex("81000014") + answer[12:]]}
     assert PATCH not in (11, OUTSIDE)
 
 

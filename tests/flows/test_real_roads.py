@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from policy.evaluate import evaluate
+from policy.flows.fields import TAGGED
 from policy.flows.packet import ACK, Packet
 from policy.flows.text import flow_text
 from policy.model import ICMP, ICMPV6, TCP, UDP, Verdict
@@ -21,7 +22,7 @@ from tests.flows.frames import frame, tag_of, untagged
 from tests.flows.packets import answer, later, opening, unreachable
 from tests.flows.real import Real
 from tests.flows.strategies import connections, dhcp_messages, documents, labels
-from tests.flows.worlds import OUTSIDE, PLACES, World, mac_of
+from tests.flows.worlds import OUTSIDE, PLACES, World, mac_of, socket_of
 
 UNGUARDED = {"outside", *(found.id for ports in PLACES.values() for found in ports.values() if found.trusted)}
 whatever = st.one_of(connections(), connections(), dhcp_messages())
@@ -37,11 +38,23 @@ def real() -> Iterator[Real]:
 
 def place_of(name: str) -> tuple[str, int]:
     """Bridge and port of a vNIC; the outside's for everybody else."""
+    where, (ofport, _) = socket_at(name)
+    return where, ofport
+
+
+def socket_at(name: str) -> tuple[str, tuple[int, int]]:
+    """The bridge, port and tag of a vNIC; the outside's for everybody else."""
     for where, ports in PLACES.items():
-        for ofport, found in ports.items():
+        for place, found in ports.items():
             if found.id == name:
-                return where, ofport
-    return "left", OUTSIDE
+                return where, socket_of(where, place)
+    return "left", (OUTSIDE, 0)
+
+
+def tagged_at(source: str, packet: Packet, vlan: int) -> Packet:
+    """The packet as it comes in: with the tag of the vNIC, or that of the network on the uplink."""
+    tag = vlan if source == "outside" else socket_at(source)[1][1]
+    return replace(packet, vlan_vid=tag and TAGGED | tag)
 
 
 def check_same(world: World, real: Real, source: str, packet: Packet, vlan: int) -> None:
@@ -49,8 +62,7 @@ def check_same(world: World, real: Real, source: str, packet: Packet, vlan: int)
     arrivals, walks = world.send(source, packet, vlan)
     for walk in walks:
         note("\n".join(["the way:", *map(flow_text, walk.trail)]))
-    sent = replace(packet, vlan_vid=0x1000 | vlan) if source == "outside" else packet
-    data = frame(sent)
+    data = frame(tagged_at(source, packet, vlan))
     note(f"the frame: {data.hex()} into {place_of(source)}")
     came_out = real.send(*place_of(source), data)
     assert sorted((place_of(arrival.at), arrival.packet.vlan_vid) for arrival in arrivals) == sorted(
@@ -85,7 +97,8 @@ def test_walker_and_switch_agree(real, before, labels_before, chosen, after, lab
         check_same(world, real, sender, packet, vlan)
 
 
-TRACED = re.compile(r"-> output port is (\d+)")
+# By a register, or by a sub-port's own flow.
+TRACED = re.compile(r"(?:-> output port is |^ *output:)(\d+)", re.MULTILINE)
 
 
 @pytest.mark.timeout(600)
@@ -105,7 +118,7 @@ def test_trace_names_the_vnic_that_the_evaluator_allows(real, policy_document, s
             destination=replace(connection.destination, vnic=world.vnic(target)),
         )
         allowed = evaluate(policy_document, asked).verdict is Verdict.ALLOW
-        first = opening(connection, mac_of(source), mac_of(target))
+        first = tagged_at(source, opening(connection, mac_of(source), mac_of(target)), 0)
         new = real.trace(*place_of(source), frame(first), ("trk,new", "trk,new"))
         note(new)
         assert [int(port) for port in TRACED.findall(new)] == ([ofport] if allowed else [])

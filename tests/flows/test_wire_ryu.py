@@ -148,6 +148,8 @@ IN_RYU = {
     ),
     "conjunction": (Conjunction(0x12345678, 1, 3), parser.NXActionConjunction(1, 3, 0x12345678)),
     "output to a register": (OutputTo(f.OUT_PORT), parser.NXActionOutputReg(bits(16, 16), "reg1", 0xFFFF)),
+    "from nowhere": (Load(f.IN_PORT, 0), parser.NXActionRegLoad(bits(0, 32), "in_port", 0)),
+    "set tag": (Load(f.VLAN_VID, 0x1014), parser.OFPActionSetField(vlan_vid=0x1014)),
     "push tag": (PushVlan(), parser.OFPActionPushVlan(0x8100)),
     "pop tag": (PopVlan(), parser.OFPActionPopVlan()),
 }

@@ -5,6 +5,8 @@ outside --1-- left --2----2-- right
              web-1 web-2 db-1  web-3 db-2      VLAN 10, scope default
              router                            VLAN 10, trusted: nobody firewalls it
              lab-1 lab-2       lab-3           VLAN 30, scope lab, which reuses the addresses of VLAN 10
+
+web-2 and web-3 are trunks: web-2-a, lab-4 and db-3 are sub-ports of theirs.
 """
 
 from __future__ import annotations
@@ -15,17 +17,18 @@ from ipaddress import ip_address, ip_network
 
 from policy.flows.bridge_book import BridgeBook, bridge_flows
 from policy.flows.compile import Compiled, prepare
+from policy.flows.fields import TAGGED
 from policy.flows.flow import Flow, Key
 from policy.flows.meters import Meter
 from policy.flows.packet import Packet
 from policy.flows.tracker import Tracker
-from policy.flows.walk import Flows, Walk, walk
+from policy.flows.walk import Flows, Sent, Walk, walk
 from policy.model import Builtins, Document, Group, Groups, Policy, Rule, Term, Tier, Verdict
 from policy.selectors import parse_selector
 from policy.terms import parse_term
 from topology.addresses import Address, mac_number
 from topology.inventory import DEFAULT_SCOPE, Inventory, Network, Place
-from topology.ports import Bridge, Port, UplinkPort, VnicPort
+from topology.ports import Bridge, Port, UplinkPort, VnicPort, port_name
 from topology.vnic import Vnic
 
 PLACE = Place("policy.yaml", 1, 1)
@@ -60,7 +63,7 @@ def vnic(
     )
 
 
-# bridge -> vNIC's port on it -> vNIC
+# bridge -> vNIC's place on it: its port, unless it is one of `SUB_PORTS` -> vNIC
 PLACES: dict[str, dict[int, Vnic]] = {
     "left": {
         11: vnic("web-1", 1, ["10.0.0.1", "2001:db8::1"], tenant="acme", role="web"),
@@ -69,13 +72,28 @@ PLACES: dict[str, dict[int, Vnic]] = {
         14: vnic("lab-1", 4, ["10.0.0.1", "2001:db8::1"], "lab", tenant="acme", role="web"),
         15: vnic("lab-2", 5, ["10.0.0.7", "2001:db8::7"], "lab", role="db"),
         16: vnic("router", 9, ["10.0.0.9", "2001:db8::9"], trusted=True, tenant="acme", role="web"),
+        21: vnic("web-2-a", 10, ["10.0.0.6", "2001:db8::6"], role="db"),
+        22: vnic("lab-4", 2, ["10.0.0.2", "2001:db8::2"], "lab", role="web"),
     },
     "right": {
         11: vnic("web-3", 6, ["10.0.0.4", "2001:db8::4"], role="web"),
         12: vnic("db-2", 7, ["10.0.0.5", "2001:db8::5"], tenant="beta", role="db"),
         13: vnic("lab-3", 8, ["10.0.0.3", "2001:db8::3"], "lab", role="web"),
+        21: vnic("db-3", 11, ["10.0.0.8", "2001:db8::8"], tenant="acme", role="db"),
     },
 }
+# bridge -> place -> port and tag: in its parent's network; with its parent's MAC in another; by the network's own VLAN
+SUB_PORTS = {"left": {21: (12, 20), 22: (12, 300)}, "right": {21: (11, 10)}}
+
+
+def socket_of(name: str, place: int) -> tuple[int, int]:
+    """The port and tag (0: none) of a place."""
+    return SUB_PORTS[name].get(place, (place, 0))
+
+
+def ports_of(name: str) -> list[int]:
+    """The ports of a bridge that have vNICs."""
+    return sorted({socket_of(name, place)[0] for place in PLACES[name]})
 
 
 def mac_of(name: str) -> int:
@@ -97,8 +115,8 @@ def bridge(name: str, ports: Iterable[Port]) -> Bridge:
     return Bridge("test", f"uuid-{name}", "host", name, 1, "secure", False, tuple(ports))
 
 
-def vnic_port(ofport: int, vlan: int, found: Vnic, zone: int) -> VnicPort:
-    return VnicPort(f"p{ofport}", ofport, vlan, found, zone, f"uuid-{ofport}")
+def vnic_port(ofport: int, vlan: int, found: Vnic, zone: int, tag: int = 0) -> VnicPort:
+    return VnicPort(port_name(f"p{ofport}", tag), ofport, vlan, found, zone, f"uuid-{ofport}", tag)
 
 
 def uplink(ofport: int, name: str | None = None, **more: object) -> UplinkPort:
@@ -195,19 +213,24 @@ class World:
         return next((found for found in self.vnics() if found.id == name), None)
 
     def bridge(self, name: str) -> Bridge:
-        ports: list[Port] = [
-            vnic_port(ofport, 30 if found.scope == "lab" else 10, self.labelled(found), ZONES[name] + ofport)
-            for ofport, found in PLACES[name].items()
-        ]
+        ports: list[Port] = []
+        for place, found in PLACES[name].items():
+            (ofport, tag), vlan = socket_of(name, place), 30 if found.scope == "lab" else 10
+            ports.append(vnic_port(ofport, vlan, self.labelled(found), ZONES[name] + place, tag))
         ports += [uplink(PATCH), *([uplink(OUTSIDE)] if name == "left" else [])]
         return bridge(name, ports)
 
     def send(self, name: str, packet: Packet, vlan: int = 10) -> tuple[list[Arrival], list[Walk]]:
-        """A packet leaves a vNIC, or comes from the outside; who gets it in the end, and the walk on each bridge."""
+        """A packet leaves a vNIC, or comes from the outside; who gets it in the end, and the walk on each bridge.
+
+        It has the vNIC's tag, unless it has one already.
+        """
         for where, ports in PLACES.items():
-            for ofport, found in ports.items():
+            for place, found in ports.items():
                 if found.id == name:
-                    return self._through(where, ofport, packet)
+                    ofport, tag = socket_of(where, place)
+                    tagged = packet.vlan_vid or (tag and TAGGED | tag)
+                    return self._through(where, ofport, replace(packet, vlan_vid=tagged))
         return self._through("left", OUTSIDE, replace(packet, vlan_vid=0x1000 | vlan))
 
     def _through(self, where: str, in_port: int, packet: Packet) -> tuple[list[Arrival], list[Walk]]:
@@ -224,9 +247,17 @@ class World:
                 arrivals += further
                 walks += more
             else:
-                name = "outside" if sent.port == OUTSIDE else PLACES[where][sent.port].id
-                arrivals.append(Arrival(name, sent.packet))
+                arrivals.append(Arrival(_receiver(where, sent), sent.packet))
         return arrivals, walks
+
+
+def _receiver(where: str, sent: Sent) -> str:
+    """Whose packet it is that comes out by a port; a guest has nobody for a tag that is no sub-port's."""
+    if sent.port == OUTSIDE:
+        return "outside"
+    socket = sent.port, sent.packet.vlan_vid & 0xFFF
+    (name,) = (found.id for place, found in PLACES[where].items() if socket_of(where, place) == socket)
+    return name
 
 
 def address(text: str) -> Address:

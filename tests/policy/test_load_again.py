@@ -16,6 +16,13 @@ VMS = (
     "web: {network: lab, addresses: 10.0.0.1}",
     "web: {network: lan, addresses: 10.0.0.1, labels: {role: web}}",
     "web:\n    vnics:\n      - {iface_id: if-1, mac: '52:54:00:00:00:01', addresses: [10.0.0.2, '2001:db8::1']}",
+    "web: {vnics: [{iface_id: trunk}, {iface_id: trunk-2, parent: trunk, vlan: 2, addresses: 10.0.0.1}]}",
+    "trunk: {vnics: [{iface_id: trunk, mac: '52:54:00:00:00:09'}, {iface_id: s, parent: trunk, vlan: 9}]}",
+    "trunk:\n    vnics:\n      - {iface_id: trunk, mac: '52:54:00:00:00:09', addresses: 10.0.0.3}\n"
+    "      - {iface_id: s, parent: trunk, vlan: 2, mac: '52:54:00:00:00:09', addresses: 10.0.0.3, roles: router}",
+    "trunk:\n    vnics:\n      - {iface_id: s, parent: trunk, vlan: 3, mac: '52:54:00:00:00:01', addresses: 10.0.0.2}"
+    "\n      - {iface_id: trunk, mac: '52:54:00:00:00:09', network: lan, addresses: 10.0.0.4}",
+    "web-2: {vnics: [{iface_id: if-2, mac: '52:54:00:00:00:09'}, {iface_id: if-3, parent: trunk, vlan: 5}]}",
     "web-2: {network: vlan-1, addresses: 10.0.0.1}",
     "web-2: {id: one, network: vlan-9, addresses: 10.0.0.0/24, labels: {role: web, app: shop}}",
     "db: {id: one, tenant: acme, labels: {role: db}}",
@@ -235,6 +242,15 @@ def test_what_an_edit_does_not_change_is_the_same_object():
     assert four.policies[0].rules[0].terms != one.policies[0].rules[0].terms
 
 
+def test_a_trunk_stays_the_same_object_while_others_claim_something_new():
+    loader = Loader()
+    one, two = (
+        loader.load_texts({"p.yaml": f"version: 1\n{trunk('a', 'a')}\n  b: {{addresses: {address}}}".encode()})
+        for address in ("10.0.0.1", "10.0.0.2")
+    )
+    assert [mine is other for mine, other in zip(two.inventory.vms, one.inventory.vms, strict=True)] == [True, False]
+
+
 def test_a_mistake_costs_what_is_remembered_nothing():
     loader = Loader()
     one = loaded(loader)
@@ -246,6 +262,14 @@ def test_a_mistake_costs_what_is_remembered_nothing():
 
 
 MAC = "52:54:00:00:00:01"
+
+
+def trunk(name, parent, mac=MAC):
+    """VMs of which one has a second vNIC, and a sub-port of one of the two."""
+    ports = f"{{iface_id: {name}, mac: '{MAC}'}}, {{iface_id: c}}"
+    return f"vms:\n  {name}: {{vnics: [{ports}, {{iface_id: s, parent: {parent}, vlan: 20, mac: '{mac}'}}]}}"
+
+
 TWO_NETWORKS = "networks: {n: {vlan: 1}, m: {vlan: 2, scope: s}}\nvms:\n  a: {network: n, addresses: 10.0.0.1}\n"
 
 
@@ -260,7 +284,15 @@ TWO_NETWORKS = "networks: {n: {vlan: 1}, m: {vlan: 2, scope: s}}\nvms:\n  a: {ne
         ("vms:\n  a: {id: x}\n  b: {id: y}", "vms:\n  a: {id: x}\n  b: {id: x}"),
         ("vms:\n  a: {}\n  b: {}", "vms:\n  a: {}\n  b: {vnics: [{iface_id: a}]}"),
         (f"vms:\n  a: {{mac: '{MAC}'}}\n  b: {{}}", f"vms:\n  a: {{mac: '{MAC}'}}\n  b: {{mac: '{MAC}'}}"),
+        # A sub-port may have its parent's MAC, and nobody else's.
+        (trunk("a", "a"), trunk("a", "c")),
+        (trunk("a", "a"), trunk("a", "a") + f"\n  b: {{mac: '{MAC}'}}"),
+        (trunk("a", "a") + "\n  b: {}", trunk("a", "a", "52:54:00:00:00:02") + "\n  b: {mac: '52:54:00:00:00:02'}"),
         # Another network, or another meaning of one.
+        (
+            f"networks: {{n: {{vlan: 20}}}}\n{trunk('a', 'a')}",
+            f"networks: {{n: {{vlan: 20, scope: s}}}}\n{trunk('a', 'a')}",
+        ),
         (TWO_NETWORKS + "  b: {network: m, addresses: 10.0.0.1}", TWO_NETWORKS + "  b: {addresses: 10.0.0.1}"),
         (
             "networks:\n  n: {vlan: 1, scope: s}\ngroups:\n  g: {cidrs: 10.0.0.0/8, scope: s}",

@@ -302,7 +302,7 @@ def test_a_port_without_ofport_is_in_no_flows():
 def test_trunk_vnics_are_shut(how):
     port = one(vnic("tap1", "db-1", MAC_3, **how))
     assert port.code == "trunk"
-    assert "trunk vNICs are not supported yet" in port.reason
+    assert port.reason.endswith("each VLAN needs a sub-port in the inventory, a vNIC with `parent` and `vlan`")
 
 
 def test_vlan_4095_is_none():

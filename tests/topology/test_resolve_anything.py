@@ -10,11 +10,16 @@ from topology.addresses import parse_prefix
 from topology.inventory import Inventory, InventoryVnic, Network, Vm
 from topology.join import UplinkPort, VnicPort, resolve
 from topology.learned import Source
-from topology.rows import INTERFACE_KEYS, BridgeRow, Database, SwitchRow, make_row
+from topology.rows import INTERFACE_KEYS, LEARNED_KEY, ZONE_KEY, BridgeRow, Database, SwitchRow, make_row
 
+SUB_PORTS = (
+    InventoryVnic("d-1", None, (), "lab", parent="d", tag=1),
+    InventoryVnic("e", MAC_2, (parse_prefix("10.0.0.2"),), "prod", parent="d", tag=3),
+)
 INVENTORY = Inventory(
     (
         Vm("web", "id-web", "acme", {"role": "web"}, (InventoryVnic("a", MAC_1, (parse_prefix("10.0.0.1"),), "prod"),)),
+        Vm("trunk", None, None, {}, (InventoryVnic("d"), *SUB_PORTS)),
         Vm("two", "id-two", None, {}, (InventoryVnic("b", None), InventoryVnic("c", MAC_2))),
     ),
     (Network("prod", 1), Network("lab", 2, "lab")),
@@ -23,13 +28,15 @@ INVENTORY = Inventory(
 TEXTS = st.one_of(
     st.sampled_from(
         [
-            *("a", "b", "c", "id-web", "id-two", "web", "two", MAC_1, MAC_2, "52:54:00:00:00:09", "active", "inactive"),
+            *("a", "b", "c", "d", "d", "e"),
+            *("id-web", "id-two", "web", "two", MAC_1, MAC_2, "52:54:00:00:00:09", "active", "inactive"),
             *("uplink", "role=db", "role=", "=", ",", "10.0.0.1", "10.0.0.0/24", "::/0", "10.0.0.1/24", "1", "70000"),
             *(f"{mac} 5 10.0.0.1,arp,{since},- 10.0.0.2,dhcp4,3,9" for mac in (MAC_1, MAC_2) for since in (4, 5)),
         ]
     ),
     st.text(max_size=8),
 )
+KEYS = (*sorted(INTERFACE_KEYS), f"{ZONE_KEY}.1", f"{LEARNED_KEY}.3")
 NAMES = st.lists(st.text("abep01-\n\0é", min_size=1, max_size=4), min_size=1, max_size=6, unique=True)
 
 
@@ -47,7 +54,7 @@ def databases(draw, remote):
                     "name": name if members == 1 else f"{name}.{member}",
                     "type": draw(st.sampled_from(["", "internal", "patch", "vxlan", "strange"])),
                     "ofport": draw(st.sampled_from([[], [-1], [70000], *[[10 * number + member + 1]] * 3])),
-                    "external_ids": draw(st.dictionaries(st.sampled_from(sorted(INTERFACE_KEYS)), TEXTS)),
+                    "external_ids": draw(st.dictionaries(st.sampled_from(KEYS), TEXTS)),
                     "error": draw(st.one_of(st.just([]), TEXTS)),
                 },
             )
@@ -87,7 +94,10 @@ def test_it_answers_for_every_interface_once(one, other):
         for bridge in topology.bridges:
             if bridge.remote == database.remote:
                 for port in bridge.ports:
-                    found.update([name for name, _ in port.members] if isinstance(port, UplinkPort) else [port.name])
+                    if isinstance(port, UplinkPort):
+                        found.update(name for name, _ in port.members)
+                    elif not port.tag:
+                        found[port.name] += 1
                 assert [port.name for port in bridge.ports] == sorted(port.name for port in bridge.ports)
         assert found == names
     for port in topology.vnic_ports:

@@ -10,8 +10,8 @@ from tests.topology.test_resolve_anything import INVENTORY, databases
 from topology.addresses import parse_prefix
 from topology.inventory import Inventory, InventoryVnic, Network, Vm
 from topology.join import Resolver, resolve
-from topology.rows import COLUMNS, Change, Database, apply_changes
-from topology.zones import ZONE_KEY, holders
+from topology.rows import COLUMNS, ZONE_KEY, Change, Database, apply_changes
+from topology.zones import holders
 
 
 def updated(old: Database, new: Database) -> Database:
@@ -25,12 +25,13 @@ def updated(old: Database, new: Database) -> Database:
     return apply_changes(old, changes)
 
 
-WEB, TWO = INVENTORY.vms
+WEB, TRUNK, TWO = INVENTORY.vms
 INVENTORIES = (
     INVENTORY,
     Inventory((WEB, replace(TWO, labels={"role": "db"})), INVENTORY.networks),
     Inventory((replace(WEB, id="id-two"), replace(TWO, id=None), Vm("b"))),
-    Inventory((TWO,), (Network("prod", 2), Network("lab", 1, "lab"))),
+    Inventory((TWO, TRUNK), (Network("prod", 2), Network("lab", 1, "lab"))),
+    Inventory((WEB, TWO, replace(TRUNK, vnics=TRUNK.vnics[:2])), INVENTORY.networks),
     # The same keys twice, as the loader does not let it.
     Inventory((WEB, replace(TWO, id="id-web", vnics=(InventoryVnic("a", MAC_1),))), INVENTORY.networks),
 )
@@ -81,7 +82,7 @@ def test_those_who_claim_the_same(ports, history):
         found = resolver.resolve({"unix:a": known}, inventory)
         assert found == resolve({"unix:a": known}, inventory)
         zones = holders(known)
-        assert all(port.zone == zones.get(port.interface_uuid) for port in found.vnic_ports)
+        assert all(port.zone == zones.get(port.holder) for port in found.vnic_ports)
 
 
 def tap(number, port):

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from tests.topology.builders import database, join, vnic
 from topology.inventory import Inventory
-from topology.rows import Change, Database, InterfaceRow, apply_changes
-from topology.zones import MAX_ZONE, ZONE_KEY, assign, holders, parse_zone
+from topology.rows import ZONE_KEY, Change, Database, InterfaceRow, apply_changes
+from topology.zones import MAX_ZONE, assign, holders, parse_zone
 
 MAC = "52:54:00:00:00:01"
 
