@@ -13,7 +13,7 @@ from ryu_apps.settling import Settling
 @pytest.fixture(autouse=True)
 def thawed(monkeypatch):
     monkeypatch.setattr(settling, "LARGE", 1000)
-    monkeypatch.setattr(settling, "ALL_OVER", 3)
+    monkeypatch.setattr(settling, "ALL_OVER", 6000)
     gc.collect()
     yield
     gc.unfreeze()
