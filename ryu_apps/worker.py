@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -93,6 +94,8 @@ class Worker:
         self.copies_lost = 0
         self._settling = Settling()
         self._queue: Any = hub.Queue()
+        # What bridges have told of their flows, to be read one after the other.
+        self._told: deque[FlowsTold] = deque()
         self._busy = False
         # How many batches have been handled.
         self.turns = 0
@@ -137,12 +140,12 @@ class Worker:
     @property
     def waiting(self) -> int:
         """Facts that wait to be handled."""
-        return int(self._queue.qsize())
+        return int(self._queue.qsize()) + len(self._told)
 
     @property
     def idle(self) -> bool:
         """True if no fact waits to be handled, and the status tells of all that were."""
-        return not self._busy and bool(self._queue.empty())
+        return not self._busy and not self.waiting
 
     @property
     def settled(self) -> bool:
@@ -182,12 +185,18 @@ class Worker:
             end_of_process(repr(batch))
 
     def _next_batch(self) -> list[Fact | FlowsTold]:
-        """The facts that wait. One that is to be read yet ends its batch: once read it is large, so it is handled, and
-        forgotten, before the next is read."""
-        batch = [self._queue.get()]
-        self._busy = True
-        while len(batch) < BATCH and not isinstance(batch[-1], FlowsTold) and not self._queue.empty():
-            batch.append(self._queue.get())
+        """The facts that wait, and at their end one that is to be read yet, if there is one.
+
+        Once read that is large, so it is handled before the next is read; and what is short goes before it: a bridge
+        that becomes ours has all its flows compared, and forgotten, before those of others are read.
+        """
+        batch: list[Fact | FlowsTold] = []
+        while len(batch) < BATCH and not (self._queue.empty() and (batch or self._told)):
+            heard = self._queue.get()
+            self._busy = True
+            (self._told if isinstance(heard, FlowsTold) else batch).append(heard)
+        if self._told:
+            batch.append(self._told.popleft())
         return batch
 
     def _handle(self, batch: Sequence[Fact | FlowsTold]) -> None:
