@@ -40,7 +40,7 @@ from mininet_scenarios.lab.ovs import PROTOCOLS
 from mininet_scenarios.lab.shell import run
 
 BEGIN = "<!-- generated: scale -->"
-PATIENCE = 120.0
+PATIENCE = 300.0
 # Seconds that an echo may take.
 GOAL = 0.2
 # Changes of one transaction while the bridges are built.

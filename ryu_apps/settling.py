@@ -10,7 +10,7 @@ import gc
 # So many new values are not the work of a small change. Python itself would go through them, and perhaps through all
 # that is not left out yet, as soon as it may: with thousands of vNICs for a third of a second.
 LARGE = 10_000
-# After so many values that were left out everything is gone through: as many as a thousand bridges make that are read back.
+# After so many values that were left out everything is gone through: a thousand bridges that are read back make that.
 ALL_OVER = 100_000_000
 
 
