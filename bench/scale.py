@@ -234,7 +234,7 @@ def main() -> None:
         console.print(f"{row[0]}: {row[1]}", style="dim")
     console.print(table)
     if options.json:
-        found: dict[str, Any] = {"machine": where, "size": options.size, "rows": dict(rows)}
+        found: dict[str, Any] = {"machine": where, "size": options.size, "rows": rows}
         options.json.write_text(json.dumps(found, indent=1) + "\n")
     if options.markdown:
         lines = [f"| {left} | {right} |" for left, right in [(heading, "measured"), ("---", "---:"), *rows]]
