@@ -91,7 +91,8 @@ def replica(*_):
 ovsdb.Replica = replica
 client = OvsdbClient("unix:nowhere", facts.append)
 client.start()
-hub.sleep(0.1)
+while not facts:
+    hub.sleep(0.001)
 client.stop()
 assert facts[0].reason.startswith("the client failed: ")
 """,

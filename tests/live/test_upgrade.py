@@ -194,7 +194,7 @@ def test_a_controller_that_dies_in_between_leaves_it_to_the_next(shop):
     shop.controller.kill9()
     run_todays(shop)
     shop.controller.kill9()
-    time.sleep(RETIRE_AFTER)  # nobody is there whose wait could be over
+    time.sleep(RETIRE_AFTER)  # the duration is the test: nobody is there whose wait could be over
     assert len(layouts(shop)) == 3
     run_todays(shop)
     assert bridge(shop)["bundles"] == 0
