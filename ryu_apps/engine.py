@@ -47,6 +47,7 @@ from ryu_apps.facts import (
     RoleTold,
     SwitchDown,
     SwitchUp,
+    Unasked,
     Unwatched,
     WriteDue,
 )
@@ -221,6 +222,8 @@ class Engine:
                 self._learn(self.learner.due(at))
             case ClaimDue(who, address):
                 self._learn(self.learner.unopposed(who, address, self.topology, self.owners))
+            case Unasked(who, address):
+                self.learner.unasked(who, address)
             case Punted():
                 self._hear(fact)
             case FlowsRead() | ReadFailed() | BundleDone() | BundleRefused() | Due():
@@ -277,9 +280,10 @@ class Engine:
             if session is not None and bridge is not None and self.remotes[bridge.remote].ours:
                 frame = question(asker_mac(ask.dpid), ask.address)
                 due = Later(ASK_SECONDS, ClaimDue(ask.who, ask.address))
-                self._effects += [Ask(ask.dpid, session.number, ask.vlan, frame), due]
+                unasked = Unasked(ask.who, ask.address)
+                self._effects += [Ask(ask.dpid, session.number, ask.vlan, frame, unasked), due]
             else:
-                self.learner.unasked(ask)
+                self.learner.unasked(ask.who, ask.address)
 
     def _learn(self, texts: Texts) -> None:
         """What vNICs have learned counts at once, and is written, where we are the ones to write."""

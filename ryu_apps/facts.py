@@ -234,13 +234,21 @@ class ClaimDue:
     address: Address
 
 
+@dataclass(frozen=True, slots=True)
+class Unasked:
+    """The outside could not be asked about an address that the vNIC has begun to use: its bridge does not read."""
+
+    who: tuple[str, str]
+    address: Address
+
+
 # What is reported to the operator and changes nothing that is enforced: `ryu_apps.reports` hears it, not the engine.
 Report = Punted | FlowsCounted | MetersCounted
 
 Fact = (
     PolicyLoaded | PolicyRefused | SwitchUp | SwitchDown | FlowsRead | ReadFailed | BundleDone | BundleRefused
     | MetersRead | FlowsTouched | Unwatched | RoleTold | RoleRefused | Due | GraceOver | RetryWrites | OvsdbFact
-    | Punted | Clock | LeaseDue | WriteDue | ClaimDue | GoOn
+    | Punted | Clock | LeaseDue | WriteDue | ClaimDue | Unasked | GoOn
 )  # fmt: skip
 
 # What comes into the worker's queue, from whoever has heard it.
@@ -394,12 +402,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Send a frame out by all uplinks that carry a network: does somebody there have an address?"""
+    """Send a frame out by all uplinks that carry a network: does somebody there have an address?
+
+    ``unasked`` is the fact to tell where it cannot be sent.
+    """
 
     dpid: int
     session: int
     vlan: int
     frame: bytes
+    unasked: Unasked
 
 
 Effect = (

@@ -170,9 +170,9 @@ class Learner:
         """What the outside is to be asked, once."""
         return self._open.questions()
 
-    def unasked(self, question: Question) -> None:
+    def unasked(self, who: Who, address: Address) -> None:
         """The outside cannot be asked now; the vNIC will say again what it uses."""
-        self._open.close(question.who, question.address)
+        self._open.close(who, address)
 
     def follow(self, topology: Topology, databases: Mapping[str, Database]) -> Texts:
         """The rows, or what they mean, have changed: which vNICs are where, and what their rows say."""

@@ -245,6 +245,8 @@ class Worker:
         session = self.engine.sessions.get(effect.dpid)
         if session is not None:
             send(effect, session.slot)
+        elif isinstance(effect, Ask):
+            self.put(effect.unasked)
 
     def _alarm(self, effect: DriftFound) -> None:
         LOG.error(

@@ -24,19 +24,20 @@ def answer(line: Line, effect: Answer, slot: int) -> None:
     _send(line, encode_actions(actions, slot), effect.frame)
 
 
-def _send(line: Line, actions: bytes, frame: bytes) -> None:
-    """A switch that does not read is sent none: its guests take a rejected packet for a lost one."""
+def _send(line: Line, actions: bytes, frame: bytes) -> bool:
+    """A switch that does not read is sent none (False): its guests take a rejected packet for a lost one."""
     if line.clogged:
-        return
+        return False
     head = struct.pack("!IIH6x", openflow.NO_BUFFER, ofp.OFPP_CONTROLLER, len(actions))
     body = head + actions + frame
     header = struct.pack("!BBHI", openflow.VERSION, ofp.OFPT_PACKET_OUT, 8 + len(body), line.xid())
     line.post(header + body)
+    return True
 
 
-def ask(line: Line, effect: Ask, slot: int) -> None:
-    """Send a question to the outside; ``slot`` is that of the tables in force."""
-    _send(line, encode_actions(ask_actions(effect.vlan), slot), effect.frame)
+def ask(line: Line, effect: Ask, slot: int) -> bool:
+    """Send a question to the outside; ``slot`` is that of the tables in force. False: not sent, as above."""
+    return _send(line, encode_actions(ask_actions(effect.vlan), slot), effect.frame)
 
 
 def punted(line: Line, message: bytes) -> Punted:

@@ -149,9 +149,10 @@ class Switches:
             packets.answer(connection.line, effect, slot)
 
     def ask(self, effect: Ask, slot: int) -> None:
-        """Send a question to the outside; ``slot`` as above."""
-        if connection := self._find(effect.dpid, effect.session):
-            packets.ask(connection.line, effect, slot)
+        """Send a question to the outside; ``slot`` as above. Where nobody can be asked, silence must not count."""
+        connection = self._find(effect.dpid, effect.session)
+        if connection is None or not packets.ask(connection.line, effect, slot):
+            self._emit(effect.unasked)
 
     def disconnect(self, dpid: int, session: int) -> None:
         """Close a connection; `down` follows."""

@@ -218,6 +218,19 @@ def test_what_somebody_outside_has_is_not_learned(says, objection, address):
     world.check_settled()
 
 
+def test_what_the_outside_could_not_be_asked_about_is_not_learned():
+    world = lab()
+    put(world, arp("10.0.0.50"), "tap-web", 0, None)
+    world.facts.append(world.asked[0].unasked)
+    world.run()
+    world.pass_time(ASK_SECONDS)
+    assert has(world) == set() and not learned_writes(world)
+    # The vNIC says again what it uses; the next time the switch may listen.
+    put(world, arp("10.0.0.50"), "tap-web", 0, None)
+    world.pass_time(ASK_SECONDS)
+    assert has(world) == {"10.0.0.50"} and len(world.asked) == 2
+
+
 def test_what_nobody_outside_has_is_learned_after_a_moment():
     world = lab()
     put(world, arp("10.0.0.50"), "tap-web", 0, None)

@@ -1,16 +1,19 @@
 """Connections that come and go, and several of one bridge."""
 
 import contextlib
+from ipaddress import ip_address
 
 from ryu.ofproto import ofproto_v1_4 as ofp
 
 from ryu_apps.facts import (
     Answer,
+    Ask,
     ReadFlows,
     ReadMeters,
     SendBundle,
     SwitchDown,
     SwitchUp,
+    Unasked,
 )
 from ryu_apps.switches.line import MAX_PENDING
 from ryu_apps.switches.switches import MAX_COMPLAINTS, Switches
@@ -104,6 +107,21 @@ def test_what_can_be_left_unsaid_is_when_a_switch_does_not_read():
     run_all()
     switches.answer(Answer(DPID, session, 1, 0, 0, 0, b"frame"), 0)
     assert len(tasks) == 1 and switches.count() == 1
+
+
+def test_a_question_that_cannot_be_sent_is_told_as_unasked():
+    tasks, facts = [], []
+    switches = Switches(facts.append, spawn=lambda *task: tasks.append(task))
+    unasked = Unasked(("vm-1", "52:54:00:00:00:01"), ip_address("10.0.0.50"))
+    switches.ask(Ask(DPID, 1, 0, b"frame", unasked), 0)
+    assert facts == [unasked] and not tasks
+    switches.up(Datapath())
+    session = facts[-1].session
+    for _ in range(MAX_PENDING):
+        switches.ask(Ask(DPID, session, 0, b"frame", unasked), 0)
+    assert facts.count(unasked) == 1 and len(tasks) == MAX_PENDING
+    switches.ask(Ask(DPID, session, 0, b"frame", unasked), 0)
+    assert facts.count(unasked) == 2 and len(tasks) == MAX_PENDING
 
 
 def test_a_switch_that_cannot_be_sent_to_is_not_taken_for_clogged():
