@@ -51,8 +51,11 @@ _OLD_NAMES = {
     f.ETH_SRC: (0x0000, 2),
     f.IPV4_SRC: (0x0000, 7),
     f.IPV4_DST: (0x0000, 8),
+    f.ARP_SPA: (0x0000, 16),
+    f.ARP_TPA: (0x0000, 17),
     f.IPV6_SRC: (f.NXM_1, 19),
     f.IPV6_DST: (f.NXM_1, 20),
+    f.ND_TARGET: (f.NXM_1, 23),
 }
 _BY_OLD_NAME = {name: field for field, name in _OLD_NAMES.items()}
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 MARK = 0x7063
 # Which version of tables, registers and numbers wrote a flow; `tests/flows/test_layout.py` tells when it must rise.
-LAYOUT = 4
+LAYOUT = 5
 PREFIX = (MARK << 48) | (LAYOUT << 40)
 PREFIX_MASK = 0xFFFF_FF00_0000_0000
 # Every layout that we ever wrote: a newer controller recognises and replaces an older one's flows.

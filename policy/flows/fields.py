@@ -145,8 +145,9 @@ AUDIT = _part(10, 16, 23, "audit", "which policy in audit is asked, from 1, in t
 FRESH = _part(10, 9, 9, "fresh", "1: the first packet of its connection")
 HELPED_EGRESS = _part(10, 10, 10, "helped_egress", "1: the egress side allows it with a helper, or has no say")
 HELPED_INGRESS = _part(10, 11, 11, "helped_ingress", "1: the ingress side allows it with a helper, or has no say")
-AN_END = _part(10, 13, 13, "an_end", "1: the vNIC it comes from is an end of the connection that it is related to")
+OWN = _part(10, 13, 13, "own", "1: the vNIC it comes from owns the address that is asked about")
 EXPECTED = _part(10, 12, 12, "expected", "1: of a connection that a helper expected")
+CLAIMED = _part(12, 0, 31, "claimed", "the IPv4 address that ARP claims, or a probe asks for", "ipv4")
 RULE = _part(11, 0, 31, "rule", "number of the rule that allows it, if that has services with a helper", "hex")
 
 FIELDS: dict[str, Field] = {value.name: value for value in list(vars().values()) if isinstance(value, Field)}

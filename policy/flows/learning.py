@@ -115,7 +115,7 @@ def learning_flows(vnic: int, mac: int, learns: frozenset[Source], mark: int) ->
         sender: Condition = exact(f.SRC_VNIC, vnic)
         claim = match(sender, ARP, exact(f.ARP_SHA, mac))
         for table, tests, reason in (
-            ("GUARD", claim, Drop.SPOOFED_SOURCE),
+            ("CLAIMS", claim, Drop.SPOOFED_SOURCE),
             ("ND_TARGET", match(sender), Drop.FOREIGN_ND_TARGET),
         ):
             told = (*why(Kind.DROP, reason), Punt(meter_number(MeterKind.LEARNS, vnic)))

@@ -24,6 +24,8 @@ from policy.flows.flow import (
     Load,
     Move,
     OutputTo,
+    Pop,
+    Push,
     Resubmit,
     Track,
     ct_state,
@@ -46,17 +48,18 @@ from policy.flows.icmpv6 import (
 )
 from policy.flows.identity import FLOODED
 from policy.flows.learning import DHCP, answer_flows
+from policy.flows.pipeline import audits_table, tier_table
 from policy.flows.related import related_flows
 from policy.flows.rules import ALLOWED, HELPED, next_table
 from policy.flows.services import TRACKED
-from policy.flows.tables import audits_table, tier_table
-from policy.flows.telling import drop, drop_of_stranger, first_packets, tell, tell_once
+from policy.flows.telling import drop, drop_of_stranger, fixed_telling_flows, tell, tell_once
 from policy.model import ICMP, ICMPV6, UDP, Builtins, Side, Tier
 from topology.inventory import DHCP_SERVER, ROUTER
 from topology.learned import LEASES, Source
 from topology.zones import FIRST_SHARED_ZONE
 
 PIPE = cookie(Kind.PIPELINE)
+ARP_REQUEST = 1
 # A MAC is forgotten this long after the last packet from it (OVS's own mac-aging-time), and a flood of forged source
 # MACs from outside cannot take more than so many entries.
 LEARN_SECONDS, LEARN_LIMIT = 300, 10_000
@@ -73,6 +76,16 @@ LEARN = Learn("LEARNED", cookie(Kind.LEARNED), LEARN_SECONDS, LEARN_LIMIT)
 LOOK_UP: tuple[Action, ...] = (Resubmit("SRC_ID"), Resubmit("DST_ID"))
 # A packet for a vNIC's own address, or for many.
 ADDRESSED: tuple[Action, ...] = (Load(f.ARRIVES, 1), Resubmit("TRACK"))
+# Whether the vNIC owns what neighbour discovery is about.
+ASK_TARGET: tuple[Action, ...] = (
+    Load(f.OWN, 0),
+    Load(f.CONTROL, 0),
+    Push(f.IPV6_SRC),
+    Move(f.ND_TARGET, f.IPV6_SRC, 128),
+    Resubmit("OWNS"),
+    Pop(f.IPV6_SRC),
+    Resubmit("ND_TARGET"),
+)
 
 
 def _builtin(table: str, priority: int, tests: tuple[Condition, ...], target: str, why: Builtin) -> Flow:
@@ -123,7 +136,8 @@ def fixed_flows(
 
 def _misses() -> Iterator[Flow]:
     yield drop_of_stranger("CLASSIFY", 0, (), Drop.UNKNOWN_PORT_OR_MAC)
-    yield drop("GUARD", 0, (), Drop.SPOOFED_SOURCE)
+    for table in ("GUARD", "CLAIMS"):
+        yield drop(table, 0, (), Drop.SPOOFED_SOURCE)
     yield flow("UPLINK", 0, (), (LEARN, Resubmit("SWITCH")), PIPE)
     for family in (IPV4, IPV6):
         yield flow("UPLINK", 100, match(family), (LEARN, *LOOK_UP, Resubmit("SWITCH")), PIPE)
@@ -140,7 +154,7 @@ def _misses() -> Iterator[Flow]:
 
 def _defaults(audit: bool) -> Iterator[Flow]:
     """No rule of any tier has decided: deny, unless the operator is only looking."""
-    yield first_packets()
+    yield from fixed_telling_flows()
     for side in Side:
         number = int(side is Side.INGRESS)
         actions = tell(Kind.DEFAULT, number, side)
@@ -157,13 +171,19 @@ def scope_flows(vlan: int, scope: int) -> Iterator[Flow]:
 
 
 def _guard() -> Iterator[Flow]:
-    """Hosts without an address yet may speak the protocols by which they get one."""
-    nobody: tuple[tuple[Condition, ...], ...] = ((IPV4, exact(f.IPV4_SRC, 0)), (IPV6, exact(f.IPV6_SRC, 0)))
-    for tests in nobody:
-        yield flow("GUARD", 80, match(tests), (Load(f.CONTROL, 1), Resubmit("LEAVE")), PIPE)
+    """Whose is the source? Hosts without an address yet may speak the protocols by which they get one."""
+    # From nobody, ARP asks whether anybody else has got an address (RFC 5227, 2.1.1).
+    probes = match(ARP, exact(f.ARP_OP, ARP_REQUEST), exact(f.ARP_SPA, 0))
+    yield flow("GUARD", 90, probes, (Move(f.ARP_TPA, f.CLAIMED, 32), Resubmit("CLAIMS")), PIPE)
+    yield flow("GUARD", 80, match(ARP), (Move(f.ARP_SPA, f.CLAIMED, 32), Resubmit("CLAIMS")), PIPE)
+    asks = (Resubmit("OWNS"), Resubmit("LEAVE"))
+    for family, source in ((IPV4, f.IPV4_SRC), (IPV6, f.IPV6_SRC)):
+        yield flow("GUARD", 80, match(family, exact(source, 0)), (Load(f.CONTROL, 1), *asks), PIPE)
+        yield flow("GUARD", 70, match(family), asks, PIPE)
 
 
 def _leave(builtins: Builtins) -> Iterator[Flow]:
+    yield drop("LEAVE", 400, match(exact(f.OWN, 0), exact(f.CONTROL, 0)), Drop.SPOOFED_SOURCE)
     # RFC 1122, 3.2.1.7: no host sends it. Here only, where there are few values to remember: guests' packets have one
     # or two, those from outside as many as there are ways.
     for test in (IPV4, IPV6):
@@ -191,7 +211,7 @@ def _leave(builtins: Builtins) -> Iterator[Flow]:
             asks = match(udp_conditions(family, client, server))
             yield flow("LEAVE", 300, asks, (*LOOK_UP, Resubmit("ASK")), cookie(Kind.BUILTIN, Builtin.DHCP_CLIENT))
         yield drop("LEAVE", 300, match(udp_conditions(family, server, client)), Drop.DHCP_SERVER)
-    yield drop("LEAVE", 200, match(exact(f.CONTROL, 1)), Drop.CONTROL_SOURCE)
+    yield drop("LEAVE", 200, match(exact(f.OWN, 0)), Drop.CONTROL_SOURCE)
     for test in (IPV4, IPV6):
         yield flow("LEAVE", 100, match(test), (*LOOK_UP, Load(f.LEAVES, 1), Resubmit("SWITCH")), PIPE)
 
@@ -205,7 +225,7 @@ def _neighbour_discovery() -> Iterator[Flow]:
     nd = (IPV6, exact(f.IP_PROTO, ICMPV6), exact(f.ICMPV6_CODE, 0))
     solicits = (*nd, exact(f.ICMPV6_TYPE, NEIGHBOUR_SOLICITATION))
     detects = match(solicits, exact(f.IPV6_SRC, 0), exact(f.ND_SLL, 0))
-    yield flow("ND", 120, detects, (Resubmit("ND_TARGET"),), PIPE)
+    yield flow("ND", 120, detects, ASK_TARGET, PIPE)
     # A solicitation from nobody carries no link-layer option.
     yield drop("ND", 110, match(solicits, exact(f.IPV6_SRC, 0)), Drop.FOREIGN_LINK_LAYER_ADDRESS)
     # An answer to somebody who knows the address already may be without.
@@ -213,7 +233,10 @@ def _neighbour_discovery() -> Iterator[Flow]:
     yield drop("ND", 96, match(claims, MULTICAST), Drop.FOREIGN_LINK_LAYER_ADDRESS)
     to_many = prefix_conditions(IPV6_MULTICAST, source=False)
     yield drop("ND", 95, match(claims, to_many), Drop.FOREIGN_LINK_LAYER_ADDRESS)
-    yield flow("ND", 90, match(claims), (Resubmit("ND_TARGET"),), PIPE)
+    yield flow("ND", 90, match(claims), ASK_TARGET, PIPE)
+    # By an address of its own, or by the link-local one of its MAC.
+    yield flow("ND_TARGET", 100, match(exact(f.OWN, 1)), (Resubmit("SWITCH"),), PIPE)
+    yield flow("ND_TARGET", 90, match(exact(f.CONTROL, 1)), (Resubmit("SWITCH"),), PIPE)
 
 
 def _judge() -> Iterator[Flow]:

@@ -20,9 +20,10 @@ from policy.flows import fields as f
 from policy.flows.cookies import Builtin, Drop, Kind, Reason, reason
 from policy.flows.flow import Flow
 from policy.flows.identity import label
+from policy.flows.pipeline import audit_table, tier_table
 from policy.flows.rules import NumberedRule
 from policy.flows.sample import POLICY, Sample, sample, stories
-from policy.flows.tables import TABLES, audit_table, tier_table
+from policy.flows.tables import TABLES
 from policy.flows.text import flow_text
 from policy.flows.walk import Walk
 from policy.model import Side, Tier

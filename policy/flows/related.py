@@ -37,11 +37,9 @@ from policy.flows.flow import (
     flow,
     masked,
     match,
-    prefix_conditions,
 )
 from policy.flows.telling import drop
 from policy.model import HELPERS, ICMP, TCP, UDP
-from topology.addresses import Prefix
 
 PIPE = cookie(Kind.PIPELINE)
 # ICMP types: RFC 792.
@@ -62,7 +60,8 @@ def _opener(here: bool) -> Condition:
 
 
 def _as_its_connection(family: int) -> tuple[Action, ...]:
-    """Looks up the identities of the two ends that conntrack tells, as if the packet had these addresses."""
+    """Looks up the two ends that conntrack tells, as if the packet had these addresses: their identities, and whether
+    the vNIC that sends is one of them."""
     source, destination, opener, opened, bits = _HEADERS[family]
     return (
         Push(source),
@@ -73,18 +72,15 @@ def _as_its_connection(family: int) -> tuple[Action, ...]:
         Load(f.DST_ID, 0),
         Resubmit("SRC_ID"),
         Resubmit("DST_ID"),
-        Resubmit("ENDS"),
+        # Is the sender one of the two?
+        Load(f.OWN, 0),
+        Resubmit("OWNS"),
+        Move(opened, source, bits),
+        Resubmit("OWNS"),
         Pop(destination),
         Pop(source),
         Resubmit("JUDGE"),
     )
-
-
-def end_flows(vnic: int, prefix: Prefix, mark: int) -> Iterator[Flow]:
-    """While a related packet has the addresses of its connection: is its sender one of the two ends?"""
-    for source in (True, False):
-        tests = match(exact(f.SRC_VNIC, vnic), prefix_conditions(prefix, source))
-        yield flow("ENDS", 100, tests, (Load(f.AN_END, 1),), mark)
 
 
 def related_flows() -> Iterator[Flow]:
@@ -118,7 +114,7 @@ def _related() -> Iterator[Flow]:
 def _judge() -> Iterator[Flow]:
     """The side of that connection on which a vNIC is: who opened it and sends is ahead, who opened and gets is not."""
     # Two vNICs share their network's zone with all others: who is none of the two has nothing to say about them.
-    stranger = match(RELATED, exact(f.LEAVES, 1), exact(f.ARRIVES, 1), exact(f.AN_END, 0))
+    stranger = match(RELATED, exact(f.LEAVES, 1), exact(f.ARRIVES, 1), exact(f.OWN, 0))
     yield drop("JUDGE", 140, stranger, Drop.FORGED_ERROR)
     as_connection = (Move(f.SRC_ID, f.FROM_ID, 32), Move(f.DST_ID, f.TO_ID, 32), Resubmit("SIDE"))
     for leaves in (True, False):

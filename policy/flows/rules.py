@@ -17,8 +17,8 @@ from math import prod
 from policy.flows import fields as f
 from policy.flows.cookies import Kind, cookie, numbers
 from policy.flows.flow import Action, Conjunction, Flow, Load, Resubmit, exact, flow, match
+from policy.flows.pipeline import audit_table, audits_table, helped_table, tier_table
 from policy.flows.services import Conditions, service_conditions
-from policy.flows.tables import audit_table, audits_table, helped_table, tier_table
 from policy.flows.telling import tell, tell_once
 from policy.model import Document, Policy, Rule, Side, Tier, Verdict
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from policy.flows import fields as f
 from policy.flows.cookies import Drop, Kind, cookie
-from policy.flows.flow import Action, Flow, Load, Match, Punt, Resubmit, exact, flow, match
+from policy.flows.flow import Action, Flow, Load, Match, Move, Punt, Resubmit, exact, flow, match
 from policy.flows.meters import STRANGERS, MeterKind, meter_number
 from policy.model import Side
 
@@ -44,9 +44,12 @@ def drop_of_stranger(table: str, priority: int, tests: Match, reason: Drop) -> F
     )
 
 
-def first_packets() -> Flow:
-    """What `tell_once` tells."""
-    return flow("TELL_ONCE", 100, match(exact(f.FRESH, 1)), (Resubmit("TELL"),), cookie(Kind.PIPELINE))
+def fixed_telling_flows() -> Iterator[Flow]:
+    """What `tell_once` tells, and who is charged for what `tell` tells: the receiver for what comes from outside."""
+    pipe = cookie(Kind.PIPELINE)
+    yield flow("TELL_ONCE", 100, match(exact(f.FRESH, 1)), (Resubmit("TELL"),), pipe)
+    yield flow("TELL", 100, match(exact(f.SRC_VNIC, 0)), (Move(f.DST_VNIC, f.PAYER, 16), Resubmit("NOTICE")), pipe)
+    yield flow("TELL", 0, (), (Resubmit("NOTICE"),), pipe)
 
 
 def answer_actions(in_port: int, vnic: int, uplink: int, vlan: int) -> tuple[Action, ...]:
@@ -60,8 +63,7 @@ def answer_actions(in_port: int, vnic: int, uplink: int, vlan: int) -> tuple[Act
     return (Load(f.VLAN, vlan), Load(f.UPLINK_OUT, uplink), Resubmit("UPLINK_OUT"))
 
 
-def telling_flows(vnic: int, mark: int) -> Iterator[Flow]:
+def notice_flow(vnic: int, mark: int) -> Flow:
     """The copies that one vNIC pays for: of what it sends, and of what ends on its way to it from outside."""
-    copy = (Punt(meter_number(MeterKind.NOTICES, vnic)),)
-    yield flow("TELL", 100, match(exact(f.PAYER, vnic)), copy, mark)
-    yield flow("TELL", 90, match(exact(f.PAYER, 0), exact(f.DST_VNIC, vnic)), copy, mark)
+    copy = Punt(meter_number(MeterKind.NOTICES, vnic))
+    return flow("NOTICE", 100, match(exact(f.PAYER, vnic)), (copy,), mark)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv6Network
 
 from policy.flows import fields as f
 from policy.flows.cookies import Drop, Kind, cookie
@@ -15,7 +14,6 @@ from policy.flows.flow import (
     Flow,
     Limit,
     Load,
-    Match,
     Output,
     OutputTo,
     Pop,
@@ -31,16 +29,13 @@ from policy.flows.flow import (
 from policy.flows.icmpv6 import NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 from policy.flows.learning import asking_flow, learning_flows
 from policy.flows.meters import MeterKind, meter_number
-from policy.flows.plumbing import ADDRESSED, role_flows
-from policy.flows.related import end_flows
-from policy.flows.telling import drop, telling_flows
+from policy.flows.plumbing import ADDRESSED, ASK_TARGET, role_flows
+from policy.flows.telling import drop, notice_flow
 from policy.flows.uplinks import ANY_TAG
 from policy.model import ICMPV6
 from topology.addresses import Prefix, link_local_of, mac_number
 from topology.learned import Source, stated
 from topology.ports import IsolatedPort, VnicPort
-
-ARP_REQUEST = 1
 
 
 def zone_of(port: VnicPort) -> int:
@@ -88,19 +83,16 @@ def vnic_flows(port: VnicPort, scope: int, learn: frozenset[Source] = frozenset(
     yield flow("FRAGMENTS", 100, match(exact(f.PAYER, number)), (pieces,), mark)
     if tagged:
         yield from _sub_port_flows(port, tagged, mark)
-    yield from telling_flows(number, mark)
+    yield notice_flow(number, mark)
     yield from role_flows(port.vnic.roles, number)
     yield asking_flow(number, learns, mark)
     yield from learning_flows(number, mac, learns, mark)
     for prefix in port.vnic.addresses:
-        yield flow("GUARD", 100, match(sender, prefix_conditions(prefix, source=True)), (Resubmit("LEAVE"),), mark)
+        yield flow("OWNS", 100, match(sender, prefix_conditions(prefix, source=True)), (Load(f.OWN, 1),), mark)
         yield flow("ARRIVE", 100, match(receiver, prefix_conditions(prefix, source=False)), ADDRESSED, mark)
-        yield from end_flows(number, prefix, mark)
         if prefix.version == 4:
-            yield from _arp_flows(match(sender, ARP, exact(f.ARP_SHA, mac)), prefix, mark)
-        else:
-            for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT):
-                yield flow("ND_TARGET", 100, _nd_target(sender, kind, prefix), (Resubmit("SWITCH"),), mark)
+            claims = match(sender, ARP, exact(f.ARP_SHA, mac), _inside(f.CLAIMED, prefix))
+            yield flow("CLAIMS", 100, claims, (Resubmit("SWITCH"),), mark)
     if learns or any(prefix.version == 6 for prefix in port.vnic.addresses):
         yield from _link_local_flows(port, sender, mac, mark)
 
@@ -126,34 +118,18 @@ def _sub_port_flows(port: VnicPort, tagged: int, mark: int) -> Iterator[Flow]:
     yield flow("DELIVER", 100, match(sender), (*from_nowhere, OutputTo(f.OUT_PORT), again), mark)
 
 
-def _arp_flows(own: Match, prefix: Prefix, mark: int) -> Iterator[Flow]:
-    """ARP from an address of its own, or a probe for one from nobody: has anybody else got it (RFC 5227, 2.1.1)?"""
-    yield flow("GUARD", 100, match(own, _inside(f.ARP_SPA, prefix)), (Resubmit("SWITCH"),), mark)
-    probes = match(own, exact(f.ARP_OP, ARP_REQUEST), exact(f.ARP_SPA, 0), _inside(f.ARP_TPA, prefix))
-    yield flow("GUARD", 95, probes, (Resubmit("SWITCH"),), mark)
-
-
 def _link_local_flows(port: VnicPort, sender: Condition, mac: int, mark: int) -> Iterator[Flow]:
     """A vNIC that has IPv6, or may learn it, speaks neighbour discovery, MLD and DHCPv6 from the link-local address of
     its MAC.
     """
     own = link_local_of(port.vnic.mac or "")
     if not port.vnic.owns(own):
-        yield flow(
-            "GUARD",
-            90,
-            match(sender, IPV6, exact(f.IPV6_SRC, int(own))),
-            (Load(f.CONTROL, 1), Resubmit("LEAVE")),
-            mark,
-        )
-        own_prefix = IPv6Network(own)
-        for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT):
-            yield flow("ND_TARGET", 100, _nd_target(sender, kind, own_prefix), (Resubmit("SWITCH"),), mark)
+        yield flow("OWNS", 90, match(sender, IPV6, exact(f.IPV6_SRC, int(own))), (Load(f.CONTROL, 1),), mark)
     nd = (sender, IPV6, exact(f.IP_PROTO, ICMPV6), exact(f.ICMPV6_CODE, 0))
     solicits = match(nd, _type(NEIGHBOUR_SOLICITATION), exact(f.ND_SLL, mac))
     yield flow("ND", 100, solicits, (Resubmit("SWITCH"),), mark)
     claims = match(nd, _type(NEIGHBOUR_ADVERTISEMENT), exact(f.ND_TLL, mac))
-    yield flow("ND", 100, claims, (Resubmit("ND_TARGET"),), mark)
+    yield flow("ND", 100, claims, ASK_TARGET, mark)
 
 
 def _type(number: int) -> Condition:
@@ -163,10 +139,6 @@ def _type(number: int) -> Condition:
 def _inside(field: f.Field, prefix: Prefix) -> tuple[Condition, ...]:
     mask = int(prefix.netmask)
     return (Condition(field, int(prefix.network_address), mask),) if mask else ()
-
-
-def _nd_target(sender: Condition, kind: int, prefix: Prefix) -> tuple[Condition, ...]:
-    return match(sender, IPV6, exact(f.IP_PROTO, ICMPV6), _type(kind), _inside(f.ND_TARGET, prefix))
 
 
 def isolated_flows(port: IsolatedPort) -> Iterator[Flow]:

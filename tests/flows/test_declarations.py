@@ -28,7 +28,8 @@ from policy.flows.flow import (
     match,
 )
 from policy.flows.meters import HIGHEST_METER, MeterKind, meter_number, meter_text
-from policy.flows.tables import BY_NUMBER, TABLES, tier_table
+from policy.flows.pipeline import tier_table
+from policy.flows.tables import BY_NUMBER, TABLES
 from policy.model import Side, Tier
 from tests.flows.strategies import documents, labels
 from tests.flows.worlds import World

@@ -131,13 +131,13 @@ def test_questions_are_limited_by_a_meter_that_is_the_vnics_own(by):
             isinstance(action, Limit | Punt) and action.meter == own for action in flow.actions
         )
     ]  # fmt: skip
-    assert all(flow.table.name in ("GUARD", "ND_TARGET") for flow in others)
+    assert all(flow.table.name in ("CLAIMS", "ND_TARGET") for flow in others)
 
 
 def test_a_question_to_all_costs_nobody_but_who_asks():
     """Neighbours refuse to hear it; what is told of that must not use up what is told of them."""
     trail = walk(Flows(wanted().flat().values()), dhcp(STATED), STATED).trail
-    told = [action.meter for flow in trail if flow.table.name == "TELL" for action in flow.actions]
+    told = [action.meter for flow in trail if flow.table.name == "NOTICE" for action in flow.actions]
     assert len(told) == 4 and set(told) == {meter_number(MeterKind.NOTICES, 103)}
 
 
@@ -189,20 +189,20 @@ def test_a_claim_of_what_is_not_its_own_is_copied_and_goes_nowhere(by):
 
 def test_a_claim_in_the_name_of_other_hardware_costs_the_meter_of_notices():
     trail = walk(Flows(wanted().flat().values()), arp(NEW, 0x0A000009, MACS[OLD]), NEW).trail
-    assert trail[-1].table.name == "TELL"
+    assert trail[-1].table.name == "NOTICE"
 
 
 def test_where_first_use_is_off_claims_are_told_like_any_refusal():
     for learn in (frozenset(), LEASES):
         for packet in (arp(NEW, 0x0A000009), detects(NEW)):
             found = walk(Flows(wanted(learn).flat().values()), packet, NEW)
-            assert found.trail[-1].table.name == "TELL" and not found.ports()
+            assert found.trail[-1].table.name == "NOTICE" and not found.ports()
 
 
 def test_claims_of_a_vnic_whose_addresses_are_stated_are_told_like_any_refusal():
     for packet in (arp(STATED, 0x0A000009), detects(STATED)):
         found = walk(Flows(wanted().flat().values()), packet, STATED)
-        assert found.trail[-1].table.name == "TELL" and not found.ports()
+        assert found.trail[-1].table.name == "NOTICE" and not found.ports()
 
 
 # --- what the outside says to what a vNIC would like to use

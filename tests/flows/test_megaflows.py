@@ -82,6 +82,7 @@ GROWING: dict[str, Callable[[], Ether]] = {
     "forged source MACs": lambda: mine(source=nic()) / v4() / UDP(),
     "unknown destination MACs": lambda: mine(nic()) / v4() / UDP(dport=53),
     "forged ARP claims": lambda: mine() / ARP(hwsrc=ME, psrc=host4()),
+    "ARP probes for everybody": lambda: mine() / ARP(hwsrc=ME, psrc="0.0.0.0", pdst=host4()),
     "forged advertisements": lambda: mine() / v6(hlim=255) / ICMPv6ND_NA(tgt=host6()),
     "forged link-layer addresses": lambda: (
         mine() / v6(hlim=255) / ICMPv6ND_NS(tgt="2001:db8::2") / ICMPv6NDOptSrcLLAddr(lladdr=nic())
