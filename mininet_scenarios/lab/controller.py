@@ -142,7 +142,8 @@ class Controller:
             stdout=self._log_file,
             stderr=subprocess.STDOUT,
             cwd=self.root,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"} | self.environment,
+            # The modules of `root` too: the script looks where the project is installed, which may be another checkout.
+            env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(self.root)} | self.environment,
             start_new_session=self.own_session,
         )
 

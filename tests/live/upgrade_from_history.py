@@ -51,7 +51,6 @@ def test_upgrade(lab: Lab, older: tuple[int, Path]) -> None:
     layout, folder = older
     shop = Shop(lab, FILES, start=False)
     here, shop.controller.root = shop.controller.root, folder
-    shop.controller.environment["PYTHONPATH"] = str(folder)
     shop.start()
     assert layouts(shop)[SHARED] == {layout}
     inside, outside = connect(shop.web, shop.app, "tcp/8080"), connect(shop.client, shop.web, "tcp/443")
@@ -59,7 +58,6 @@ def test_upgrade(lab: Lab, older: tuple[int, Path]) -> None:
         shop.controller.kill9()
         streams[0].runs(0.5)
         shop.controller.root = here
-        shop.controller.environment.clear()
         shop.start()
         assert bridge(shop)["slot"] == 1
         old_goes(shop)
