@@ -1,4 +1,4 @@
-"""Where a policy's files are: the folders in which a change could mean another policy, and who is writing there.
+"""Where a policy's files are: the folders in which a change could mean another policy.
 
 Only looks at the file system; `ryu_apps.policy_watch` does the watching.
 """
@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from policy.files import SUFFIXES
+from ryu_apps.writers import FileId
 
 LOG = logging.getLogger(__name__)
 
 MAX_FOLDERS = 1000
 # Symlinks on the way to one file, as in the kernel.
 MAX_LINKS = 40
-
-FileId = tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -132,32 +131,3 @@ def _way(path: Path) -> Iterator[Path]:
         if target.is_absolute():
             here = Path("/")
         todo += [part for part in reversed(target.parts) if part != "/"]
-
-
-def open_for_writing(files: Mapping[FileId, Path]) -> tuple[Path, ...]:
-    """Which of these files some process has open for writing, as far as /proc lets us see."""
-    found = set()
-    for process in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208
-        try:
-            numbers = os.listdir(f"/proc/{process}/fd")  # noqa: PTH208
-        except OSError:
-            # It has ended by now, or we may not look at it.
-            continue
-        for number in numbers:
-            try:
-                there = os.stat(f"/proc/{process}/fd/{number}")  # noqa: PTH116 (there are many, and Path is slow)
-                path = files.get((there.st_dev, there.st_ino))
-                if path is not None and _may_write(f"/proc/{process}/fdinfo/{number}"):
-                    found.add(path)
-            except OSError:
-                # Closed by now.
-                continue
-    return tuple(sorted(found))
-
-
-def _may_write(description: str) -> bool:
-    for line in Path(description).read_text().splitlines():
-        key, _, value = line.partition(":")
-        if key == "flags":
-            return int(value, 8) & os.O_ACCMODE != os.O_RDONLY
-    return False

@@ -1,6 +1,6 @@
 """Watches the policy's files and loads them when they have changed and nobody is writing to them.
 
-inotify tells of changes; nothing is polled, but that while a file was found open for writing, /proc is asked again. A
+inotify tells of changes; nothing is polled, but that while a file was found open for writing, it is looked at again. A
 load is held back by a file that was modified and not yet closed by its writer, by one that somebody has open for
 writing (inotify tells nothing of what began before we watched), and by a change within the last moment; and a load
 during which something changed, or a moment after which, does not count: a half-written file never becomes policy. How
@@ -23,8 +23,9 @@ from ryu.lib import hub
 from policy.errors import PolicyError, PolicyNotFound, Problem
 from policy.load import Loader
 from ryu_apps.facts import PolicyLoaded, PolicyRefused
-from ryu_apps.policy_places import MAX_FOLDERS, Places, look, open_for_writing
+from ryu_apps.policy_places import MAX_FOLDERS, Places, look
 from ryu_apps.worker import end_of_process
+from ryu_apps.writers import open_for_writing
 from topology.inventory import Place
 
 LOG = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class PolicyWatch:
         self._loader = Loader()
         self._watches: dict[int, Path] = {}
         self._unwatched: set[Path] = set()
-        # Files being written, by the watch that told so and their name there; and those that /proc shows.
+        # Files being written, by the watch that told so and their name there; and those that were found open.
         self._writing: set[tuple[int, str]] = set()
         self._open: tuple[Path, ...] = ()
         # When something changed last; whether anything has since the last outcome, and whether that was only a rename
@@ -165,7 +166,7 @@ class PolicyWatch:
             hub.sleep(quiet)
             if self._changed.is_set():
                 continue
-            # In a real thread, as there may be many processes.
+            # In a real thread, as there may be many files, or processes.
             self._open = tpool.execute(open_for_writing, self._places.files)
             if self._open:
                 self._changed.wait(LOOK_AGAIN)
@@ -204,7 +205,7 @@ class PolicyWatch:
     def _note(self, event: Any) -> bool:  # noqa: ANN401 (inotify_simple's)
         """Keep account of writers; True if the event could mean another policy."""
         if event.mask & flags.Q_OVERFLOW:
-            # Lost events: whoever was writing may have finished unnoticed. If not, /proc tells.
+            # Lost events: whoever was writing may have finished unnoticed. If not, the kernel tells.
             self._writing.clear()
             return True
         folder = self._watches.get(event.wd)
