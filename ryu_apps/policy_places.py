@@ -25,15 +25,18 @@ MAX_LINKS = 40
 class Places:
     """All paths here are free of symlinks but for their last name.
 
-    ``names``: every name that is looked up on the way to the policy, through symlinks. ``inside``: the policy's own
-    folders. ``folders``: those to watch; True: for what is in their files too, not only for names. ``files``: the
-    policy's files by device and inode.
+    ``way``: every name that is looked up on the way to the policy, through symlinks: whatever is read of it is reached
+    through each of them. ``names``: these, and those on the way to what symlinks in it lead to. ``inside``: the
+    policy's own folders. ``folders``: those to watch; True: for what is in their files too, not only for names.
+    ``files``: the policy's files by device and inode. ``stamps``: their sizes and times of change.
     """
 
+    way: frozenset[Path]
     names: set[Path] = field(default_factory=set)
     inside: set[Path] = field(default_factory=set)
     folders: dict[Path, bool] = field(default_factory=dict)
     files: dict[FileId, Path] = field(default_factory=dict)
+    stamps: dict[FileId, tuple[int, int]] = field(default_factory=dict)
 
     def counts(self, folder: Path, name: str, is_folder: bool) -> bool:
         """True if a change of this name could mean another policy.
@@ -53,7 +56,8 @@ class Places:
 
 def look(path: Path) -> Places:
     """Where the policy at ``path`` is now. Nothing that is there, or is not, makes it fail."""
-    places = Places(names=set(_way(path)))
+    way = frozenset(_way(path))
+    places = Places(way, names=set(way))
     root = Path(os.path.realpath(path))
     todo = [root]
     if not _is_folder(root):
@@ -101,6 +105,7 @@ def _add_file(places: Places, path: Path) -> None:
     except OSError:
         return
     places.files[found.st_dev, found.st_ino] = path
+    places.stamps[found.st_dev, found.st_ino] = found.st_size, found.st_mtime_ns
 
 
 def _is_folder(path: Path) -> bool:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ from ryu.lib import hub
 
 from policy.errors import PolicyError, PolicyNotFound, Problem
 from policy.load import Loader
+from policy.model import Document
 from ryu_apps.facts import PolicyLoaded, PolicyRefused
 from ryu_apps.policy_places import MAX_FOLDERS, Places, look
 from ryu_apps.worker import end_of_process
-from ryu_apps.writers import open_for_writing
+from ryu_apps.writers import FileId, open_for_writing
 from topology.inventory import Place
 
 LOG = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ flags = inotify.flags
 # order.
 SETTLE = 0.1
 # The same where nothing has happened but that one of the policy's files was replaced whole, by a rename; and the
-# seconds of quiet before the files are read at all.
+# seconds of quiet before the files are read at all. Where all of the policy was exchanged by one rename there are none.
 QUICK = 0.02
 # Seconds between two looks at who has a file open for writing, while somebody has.
 LOOK_AGAIN = 1.0
@@ -55,6 +57,17 @@ CONTENTS = NAMES | flags.MODIFY | flags.CLOSE_WRITE | flags.ATTRIB
 Loaded = PolicyLoaded | PolicyRefused
 
 
+class News(Enum):
+    """What has happened to the files since the last outcome."""
+
+    NONE = auto()
+    # All of the policy was exchanged by one rename, and nothing else.
+    EXCHANGED = auto()
+    # One of its files was, and nothing else.
+    REPLACED = auto()
+    OTHER = auto()
+
+
 class PolicyWatch:
     """Loads the policy at ``path`` at the start and after every change; each outcome goes to ``emit``."""
 
@@ -62,18 +75,16 @@ class PolicyWatch:
         self.path = path.absolute()
         self._emit = emit
         self._inotify = inotify.INotify(nonblocking=True)
-        self._places = Places()
+        self._places = Places(frozenset())
         self._loader = Loader()
         self._watches: dict[int, Path] = {}
         self._unwatched: set[Path] = set()
         # Files being written, by the watch that told so and their name there; and those that were found open.
         self._writing: set[tuple[int, str]] = set()
         self._open: tuple[Path, ...] = ()
-        # When something changed last; whether anything has since the last outcome, and whether that was only a rename
-        # over one file; when the last outcome was.
+        # When something changed last; what has since the last outcome; when that was.
         self._last_change = time.monotonic()
-        self._news = False
-        self._replaced = False
+        self._news = News.NONE
         self._last_outcome = -math.inf
         # When it is worth a line in the log that nothing could be loaded yet.
         self._patience = math.inf
@@ -124,9 +135,9 @@ class PolicyWatch:
     def _settled_load(self) -> tuple[Loaded, list[hub.Event]]:
         """What the files say, when nothing has changed while they were read; and who asked for it."""
         asked: list[hub.Event] = []
-        # A file that was replaced whole is read at once: the quiet after it passes meanwhile. Who only asks, and has
+        # What was replaced whole is read at once: the quiet after it, if any, passes meanwhile. Who only asks, and has
         # changed nothing, must not keep us reading; nor who goes on changing.
-        quiet = 0.0 if self._replaced else QUICK if self._news else SETTLE
+        quiet = {News.NONE: SETTLE, News.OTHER: QUICK}.get(self._news, 0.0)
         self._patience = time.monotonic() + RESTLESS
         while True:
             self._settle(quiet)
@@ -134,20 +145,37 @@ class PolicyWatch:
             asked, self._asked = asked + self._asked, []
             self._wake.clear()
             outcome = self._load()
-            if self._undisturbed():
-                self._news, self._replaced, self._last_outcome = False, False, time.monotonic()
+            if outcome is None:
+                self._changed.wait(LOOK_AGAIN)
+            elif self._undisturbed(outcome):
+                self._news, self._last_outcome = News.NONE, time.monotonic()
                 return outcome, asked
 
-    def _undisturbed(self) -> bool:
+    def _undisturbed(self, outcome: Loaded) -> bool:
         """Wait until the last change is long enough ago. False: something has changed since the load began."""
+        if self._news is News.EXCHANGED:
+            self._doubt(outcome)
         self._read_now()
         while not self._changed.is_set():
-            left = self._last_change + (QUICK if self._replaced else SETTLE) - time.monotonic()
+            quiet = {News.EXCHANGED: 0.0, News.REPLACED: QUICK}.get(self._news, SETTLE)
+            left = self._last_change + quiet - time.monotonic()
             if left <= 0:
                 return True
             self._changed.wait(left)
             self._read_now()
         return False
+
+    def _doubt(self, outcome: Loaded) -> None:
+        """An exchange needs no quiet, if what was read is a policy, and its files are those that were found before.
+
+        Else nobody would hear of a change of which inotify is just about to tell; and it never tells of one that is
+        made under another name of a file.
+        """
+        same = look(self.path) == self._places
+        if not same or isinstance(outcome, PolicyRefused):
+            self._news = News.OTHER
+        if not same:
+            self._changed.set()
 
     def _settle(self, quiet: float) -> None:
         """Wait until nobody writes and no change has come for ``quiet`` seconds."""
@@ -164,13 +192,7 @@ class PolicyWatch:
                 hub.sleep(SETTLE / 10)
                 continue
             hub.sleep(quiet)
-            if self._changed.is_set():
-                continue
-            # In a real thread, as there may be many files, or processes.
-            self._open = tpool.execute(open_for_writing, self._places.files)
-            if self._open:
-                self._changed.wait(LOOK_AGAIN)
-            elif not self._changed.is_set():
+            if not self._changed.is_set():
                 return
 
     def _read_events(self) -> None:
@@ -182,25 +204,37 @@ class PolicyWatch:
         for event in self._inotify.read(timeout=0):
             if self._note(event):
                 now = time.monotonic()
-                self._replaced = self._is_replacement(event, now)
-                self._last_change, self._news = now, True
+                self._news = self._news_with(event, now)
+                if self._news is News.EXCHANGED:
+                    # What happens from now on to the files that the policy had is nothing to us.
+                    self._places = look(self.path)
+                self._last_change = now
                 self._changed.set()
                 self._wake.set()
-            else:
+            elif self._news is News.REPLACED or (
+                self._news is News.EXCHANGED and self._watches.get(event.wd) in self._places.inside
+            ):
                 # A draft of the next file, perhaps: whoever is at work here may not be done.
-                self._replaced = False
+                self._news = News.OTHER
 
-    def _is_replacement(self, event: Any, now: float) -> bool:  # noqa: ANN401 (inotify_simple's)
-        """True if all the news is that a name which the policy had has been given to a file that was written before.
+    def _news_with(self, event: Any, now: float) -> News:  # noqa: ANN401 (inotify_simple's)
+        """What has happened, with this event of ours.
 
-        Not soon after an outcome: that change may belong to the one before.
+        Soon after an outcome it is nothing by itself: it may belong to the change before.
         """
-        if self._news or now - self._last_outcome < SETTLE or not event.mask & flags.MOVED_TO:
-            return False
         folder = self._watches.get(event.wd)
-        if folder is None or event.mask & flags.ISDIR:
-            return False
-        return folder / event.name in self._places.names or folder / event.name in self._places.files.values()
+        path = folder / event.name if folder is not None and event.name else None
+        if self._news is News.EXCHANGED:
+            # Where two have exchanged names (renameat2), the old one leaves in the same instant. If it is the new one
+            # that leaves, none will be found.
+            leaves = event.mask & flags.MOVE_SELF or (event.mask & flags.MOVED_FROM and path in self._places.way)
+            return News.EXCHANGED if leaves else News.OTHER
+        if self._news is not News.NONE or now - self._last_outcome < SETTLE or not event.mask & flags.MOVED_TO:
+            return News.OTHER
+        if path in self._places.way:
+            return News.EXCHANGED
+        ours = path in self._places.names or path in self._places.files.values()
+        return News.REPLACED if ours and not event.mask & flags.ISDIR else News.OTHER
 
     def _note(self, event: Any) -> bool:  # noqa: ANN401 (inotify_simple's)
         """Keep account of writers; True if the event could mean another policy."""
@@ -214,7 +248,7 @@ class PolicyWatch:
         if event.mask & flags.IGNORED:
             self._forget(event.wd)
         if not event.name:
-            return True
+            return folder in self._places.folders
         if not self._places.counts(folder, event.name, bool(event.mask & flags.ISDIR)):
             return False
         if not event.mask & flags.ISDIR:
@@ -259,19 +293,29 @@ class PolicyWatch:
             self._unwatched.add(folder)
             LOG.warning("cannot watch %s, changes there are not noticed: %s", folder, error)
 
-    def _load(self) -> Loaded:
+    def _load(self) -> Loaded | None:
+        """What the files say; None: somebody has one of them open for writing."""
         began = time.monotonic()
         try:
             # In a real thread: a large policy must not keep the switches waiting for their answers.
-            document = tpool.execute(self._loader.load, self.path)
+            self._open, document = tpool.execute(self._read, self._places.files)
         except PolicyError as error:
+            self._open = ()
             return PolicyRefused(error.problems, isinstance(error, PolicyNotFound))
         except Exception as error:
             # A defect of the loader. With another policy in its place all would be well, so this one is refused.
+            self._open = ()
             LOG.exception("policy refused: defect while loading %s", self.path)
             return PolicyRefused((Problem(Place(str(self.path), 1, 1), f"cannot be loaded: {error!r}"),))
+        if document is None:
+            return None
         LOG.debug("policy %s read in %.0f ms", document.revision, 1000 * (time.monotonic() - began))
         return PolicyLoaded(document)
+
+    def _read(self, files: Mapping[FileId, Path]) -> tuple[tuple[Path, ...], Document | None]:
+        """Which of the files somebody has open for writing; if none, the policy. In a real thread, so no logging."""
+        written = open_for_writing(files)
+        return written, None if written else self._loader.load(self.path)
 
 
 def _gist(outcome: Loaded) -> object:

@@ -129,7 +129,6 @@ class Files:
                 found[f"{name}.yaml"] = (self.head[name] + self.ends[name].join(lines) + "\n").encode()
         return found
 
-
     def state(self):
         return deepcopy((self.pieces, self.head, self.ends))
 
@@ -240,6 +239,23 @@ def test_what_an_edit_does_not_change_is_the_same_object():
     # Names that mean something else now.
     four = loaded(loader, **{"a.yaml": MANY["a.yaml"].replace("tcp/443", "tcp/8443")})
     assert four.policies[0].rules[0].terms != one.policies[0].rules[0].terms
+
+
+def test_a_file_that_is_reached_by_another_way_is_the_same_file(tmp_path):
+    """Another revision is a directory of its own, and a symlink leads to it."""
+    loader = Loader()
+    documents = []
+    for number, rule in enumerate(("from: web", "from: db")):
+        revision = tmp_path / str(number)
+        revision.mkdir()
+        for name, text in (MANY | {"c.yaml": MANY["c.yaml"].replace("from: web", rule)}).items():
+            (revision / name).write_text(text)
+        (tmp_path / "draft").symlink_to(revision)
+        (tmp_path / "draft").rename(tmp_path / "current")
+        documents.append(loader.load(tmp_path / "current"))
+    one, two = documents
+    assert two.inventory is one.inventory and all(two.groups[name] is one.groups[name] for name in one.groups)
+    assert [mine is other for mine, other in zip(two.policies, one.policies, strict=True)] == [False, True, True]
 
 
 def test_a_trunk_stays_the_same_object_while_others_claim_something_new():
