@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.as_policy import OTHER_LABELS, PROBE_FILE, PROBER_LABELS, files, probe_file
 from bench.peer import PATIENCE, Controlled
 from bench.workload import SECOND_ADDRESS, THIRD, Vm, Workload
-from mininet_scenarios.lab import Lab, write_policy
+from mininet_scenarios.lab import Lab, exchange_policy
 from mininet_scenarios.lab.controller import Status
 
 
@@ -19,6 +19,11 @@ class Portcullis(Controlled):
         self.controller = lab.controller(files(work), self.ovs)
         # As OVN's daemons are: in one session with the guests' traffic it would have to share their processor.
         self.controller.own_session = True
+        # The policy is a symlink to its newest revision, as docs/operation.md tells operators.
+        self._revision = self.controller.policy
+        self._revisions = 1
+        self.controller.policy = self._revision.with_name("current")
+        exchange_policy(self.controller.policy, self._revision)
 
     def prepare(self) -> None:
         """The controller with the whole policy, and a bridge without vNICs."""
@@ -44,8 +49,16 @@ class Portcullis(Controlled):
         self.controller.wait_enforced(PATIENCE, settle=False)
 
     def set_rule(self, present: bool) -> None:
-        """One file of the policy is written anew."""
-        write_policy(self.controller.policy / PROBE_FILE, probe_file(self.work, present=present))
+        """One file is written anew, for a revision that shares the others, and the symlink to it is exchanged."""
+        self._revisions += 1
+        revision = self._revision.with_name(f"revision-{self._revisions}")
+        revision.mkdir()
+        for file in self._revision.iterdir():
+            if file.name != PROBE_FILE:
+                (revision / file.name).hardlink_to(file)
+        (revision / PROBE_FILE).write_text(probe_file(self.work, present=present))
+        exchange_policy(self.controller.policy, revision)
+        self._revision = revision
 
     def set_member(self, present: bool) -> None:
         """A label at the port changes."""

@@ -10,7 +10,13 @@ Several laboratories run side by side: every name in the machine carries the mar
 (`names.py`), and whoever comes later can tell what a dead process has left behind (`leftovers.py`).
 """
 
-from mininet_scenarios.lab.controller import Controller, ControllerError, vnics_enforced, write_policy
+from mininet_scenarios.lab.controller import (
+    Controller,
+    ControllerError,
+    exchange_policy,
+    vnics_enforced,
+    write_policy,
+)
 from mininet_scenarios.lab.guests import LiveGuest
 from mininet_scenarios.lab.lab import Lab
 from mininet_scenarios.lab.ovs import Ovs
@@ -26,6 +32,7 @@ __all__ = [
     "MissingTools",
     "Ovs",
     "Way",
+    "exchange_policy",
     "vnics_enforced",
     "write_policy",
 ]

@@ -40,6 +40,13 @@ def write_policy(path: Path, text: str) -> None:
     draft.rename(path)
 
 
+def exchange_policy(policy: Path, revision: Path) -> None:
+    """Have ``policy``, a symlink, lead to another directory from one moment to the next (docs/operation.md)."""
+    draft = policy.with_name(f".{policy.name}.draft")
+    draft.symlink_to(revision)
+    draft.rename(policy)
+
+
 def vnics_enforced(*ports: str) -> Callable[[Status], bool]:
     """For `wait_enforced(until=...)`: these switch ports are known as vNICs and enforced."""
 
