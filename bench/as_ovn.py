@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
-from bench.workload import ALL, CLIENTS, Rule, Service, Vm, Workload
+from bench.workload import ALL, Rule, Service, Vm, Workload
 
 SWITCH = "network"
 ALLOWED, DENIED = "1000", "1"
@@ -71,9 +71,9 @@ def forbid(rule: Rule, ipv6: bool = False) -> list[Command]:
 def acls(rule: Rule, ipv6: bool = False) -> Iterable[tuple[str, str, str]]:
     """Port group, direction and match of each ACL that a rule needs; a source that is a network has no vNIC here."""
     target, service = port_group(rule.target), _service(rule.service, ipv6)
-    source = "" if rule.source is None else f"{_side('src', rule.source, ipv6 and rule.source != CLIENTS)} && "
+    source = "" if rule.source is None else f"{_side('src', rule.source, ipv6 and not rule.outside)} && "
     yield target, "to-lport", f"outport == @{target} && {source}{service}"
-    if rule.source != CLIENTS:
+    if not rule.outside:
         here = port_group(rule.source or ALL)
         yield here, "from-lport", f"inport == @{here} && {_side('dst', rule.target, ipv6)} && {service}"
 

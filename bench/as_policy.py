@@ -38,6 +38,9 @@ def _groups(work: Workload) -> Iterable[str]:
     for group in work.members:
         match = {ALL: "all()", PROBERS: "probe == on"}.get(group, f"in-{group} == yes")
         yield f"  {group}: {{match: {match}}}"
+    for group, cidrs in work.networks.items():
+        if group != CLIENTS:
+            yield f"  {group}: {{cidrs: [{', '.join(cidrs)}]}}"
     yield f"  {CLIENTS}: {{cidrs: {CLIENT_NETWORK}, except: [{', '.join(CLIENT_EXCEPTIONS)}]}}"
 
 

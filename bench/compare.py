@@ -31,7 +31,7 @@ from bench.ovsdb import OvsdbError
 from bench.peer import Bridge, Controlled, Peer, TrafficError
 from bench.portcullis_peer import Portcullis
 from bench.table import goals_table, inserted, markdown, tables
-from bench.workload import Workload, workload
+from bench.workload import SITE_ADDRESSES, Workload, workload
 from mininet_scenarios.lab import Lab
 from mininet_scenarios.lab.controller import ControllerError
 from mininet_scenarios.lab.shell import CommandError, run
@@ -52,12 +52,14 @@ class Form:
     rounds: int
     # Whether every VM has an IPv6 address, too.
     ipv6: bool
+    # So many groups by address more, ten addresses each, with a rule.
+    sites: int
     # The data plane is measured at this many vNICs and fewer: it hardly depends on them.
     dataplane_up_to: int
 
 
-SHORT = Form((50, 200), changes=20, cuts=3, restarts=3, rounds=10, ipv6=False, dataplane_up_to=50)
-LONG = Form((50, 200, 1000), changes=20, cuts=5, restarts=5, rounds=20, ipv6=False, dataplane_up_to=200)
+SHORT = Form((50, 200), changes=20, cuts=3, restarts=3, rounds=10, ipv6=False, sites=0, dataplane_up_to=50)
+LONG = Form((50, 200, 1000), changes=20, cuts=5, restarts=5, rounds=20, ipv6=False, sites=0, dataplane_up_to=200)
 
 # What a peer may fail with; the others are measured all the same.
 FAILURES = (CommandError, ControllerError, TrafficError, OvsdbError, OSError, ValueError)
@@ -65,7 +67,7 @@ FAILURES = (CommandError, ControllerError, TrafficError, OvsdbError, OSError, Va
 
 def at_size(size: int, names: list[str], form: Form, console: Console) -> tuple[dict[str, Any], list[str]]:
     """Everything at one number of vNICs, by peer; and what failed, in words."""
-    work = workload(size, ipv6=form.ipv6)
+    work = workload(size, ipv6=form.ipv6, sites=form.sites)
     found: dict[str, Any] = {}
     failed: list[str] = []
     with ExitStack() as stack:
@@ -84,7 +86,7 @@ def at_size(size: int, names: list[str], form: Form, console: Console) -> tuple[
             except FAILURES as error:
                 failed.append(_said(f"{name} with {size} vNICs", error, console))
             console.print(f"{name} with {size} vNICs: {time.monotonic() - began:.0f} s", style="dim")
-        if size <= form.dataplane_up_to and peers:
+        if size <= form.dataplane_up_to and form.rounds and peers:
             began = time.monotonic()
             base = Bridge.name if Bridge.name in found else peers[0].name
             try:
@@ -150,15 +152,16 @@ def main() -> None:
     parser.add_argument("--peers", default=",".join(PEERS), help="default: %(default)s")
     parser.add_argument("--long", action="store_true", help="with 1,000 vNICs, and more of everything")
     parser.add_argument("--changes", type=int, metavar="COUNT", help="repetitions of each change")
-    parser.add_argument("--rounds", type=int, metavar="COUNT", help="rounds of the data plane")
+    parser.add_argument("--rounds", type=int, metavar="COUNT", help="rounds of the data plane; 0: none")
     parser.add_argument("--ipv6", action="store_true", help="every VM has an IPv6 address, too")
+    parser.add_argument("--groups", type=int, default=0, metavar="COUNT", help="groups of ten addresses, a rule each")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="between the marks of a page, if it has them")
     parser.add_argument("--chart", type=Path, metavar="FILE.png")
     options = parser.parse_args()
     form = LONG if options.long else SHORT
     given = {name: getattr(options, name) for name in ("changes", "rounds") if getattr(options, name) is not None}
-    given["ipv6"] = options.ipv6
+    given |= {"ipv6": options.ipv6, "sites": options.groups}
     if options.sizes:
         given["sizes"] = tuple(map(int, options.sizes.split(",")))
     form = Form(**{**form.__dict__, **given})
@@ -167,8 +170,10 @@ def main() -> None:
     if not console.is_terminal:
         console = Console(width=FILE_WIDTH)
     began = time.monotonic()
-    families = {"families": "IPv4 and IPv6" if form.ipv6 else "IPv4"}
-    result: dict[str, Any] = {"machine": machine() | families, "form": form.__dict__, "sizes": {}, "failed": []}
+    what = {"families": "IPv4 and IPv6" if form.ipv6 else "IPv4"}
+    if form.sites:
+        what["groups"] = f"{form.sites:,} more, with {SITE_ADDRESSES * form.sites:,} addresses"
+    result: dict[str, Any] = {"machine": machine() | what, "form": form.__dict__, "sizes": {}, "failed": []}
     for size in form.sizes:
         result["sizes"][str(size)], failed = at_size(size, names, form, console)
         result["failed"] += failed
@@ -181,7 +186,13 @@ def main() -> None:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
     if options.markdown:
         page = options.markdown.read_text() if options.markdown.exists() else ""
-        options.markdown.write_text(inserted(page, markdown(result)))
+        # Goals are about the workload as it is; the others have marks of their own.
+        kind = "both families" if form.ipv6 else "many groups" if form.sites else None
+        if kind:
+            text = inserted(page, markdown(result | {"goals": []}), f"<!-- generated: comparison, {kind} -->")
+        else:
+            text = inserted(page, markdown(result))
+        options.markdown.write_text(text)
     if options.chart:
         draw(result, options.chart)
     if result["failed"]:

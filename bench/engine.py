@@ -1,6 +1,6 @@
 """What does one change cost the controller, and how does that grow with vNICs and bridges?
 
-    .venv/bin/python -m bench.engine [--sizes 50,200,1000] [--bridges 20x50,100x10] [--times 20] [--json FILE]
+    .venv/bin/python -m bench.engine [--sizes 50,200,1000] [--bridges 20x50,100x10] [--groups 1000] [--times 20]
 
 Everything from a fact to the bytes of the bundles, in one process, with no switch and no clock: the engine is handed
 facts, a stand-in for the switches packs what is to be sent as the controller does and confirms it. Times are those of
@@ -10,10 +10,6 @@ the processor (nothing here waits for anything). Each size has a process of its 
 changes are alternately made and taken back; each line tells median and 95th percentile in milliseconds, flow-mods and
 bundles of one change (the most seen). *load* is what a policy's texts take to become a document: all of them, and after
 an edit of one file.
-
-The workload: applications of web, app and db VMs, ten VMs each, with a group for each role and the usual three rules, a
-management group, a range of clients with exceptions, and beside the VMs on ports four times as many elsewhere; every VM
-has an IPv4 and an IPv6 address.
 """
 
 from __future__ import annotations
@@ -32,6 +28,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bench.engine_world import EDITS, REMOTE, Size, database, policy_texts
 from policy import collector
 from policy.flows import wire
 from policy.flows.meters import HIGHEST_METER
@@ -55,104 +52,7 @@ from ryu_apps.facts import (
 from ryu_apps.ovsdb_facts import OvsdbSnapshot, OvsdbUpdated
 from ryu_apps.settling import Settling
 from ryu_apps.status import status_of
-from topology.rows import ZONE_KEY, BridgeRow, Change, Database, InterfaceRow, PortRow, SwitchRow
-
-REMOTE = "unix:bench"
-ROLES = ("web", "app", "db")
-# VMs of one application, and VMs elsewhere for each VM on a port, as long as these are not too many.
-APPLICATION, ELSEWHERE, MOST_VMS = 10, 4, 10_000
-MAC = 0x525400000000
-
-
-@dataclass(frozen=True)
-class Size:
-    """How many bridges, and vNICs on each."""
-
-    bridges: int
-    vnics: int
-
-    @property
-    def ports(self) -> int:
-        return self.bridges * self.vnics
-
-    @property
-    def vms(self) -> int:
-        return max(self.ports, min(self.ports * (1 + ELSEWHERE), MOST_VMS))
-
-    @property
-    def applications(self) -> int:
-        """A hundred at most, so that 1,000 vNICs meet 300 rules, and more do too."""
-        return min(max(self.ports // APPLICATION, 1), 100)
-
-    def __str__(self) -> str:
-        return f"{self.bridges}x{self.vnics}"
-
-
-def addresses(number: int) -> tuple[str, str]:
-    """The IPv4 and the IPv6 address of a VM."""
-    return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", f"2001:db8::{number + 1:x}"
-
-
-def policy_texts(
-    size: Size, *, rule: bool = False, label: bool = False, address: bool = False, client: bool = False
-) -> dict[str, bytes]:
-    """The policy's files, as they are or with one change."""
-    found: dict[str, list[str]] = {"base.yaml": ["version: 1", "networks: {prod: {vlan: 10}}"]}
-    groups = ["groups:", "  management: {match: role == management}", "  everybody: {match: all()}"]
-    more = ", 198.51.100.0/24" if client else ""
-    groups.append(f"  clients: {{cidrs: [198.18.0.0/16, 2001:db8:100::/48{more}], except: [198.18.66.0/24]}}")
-    for number in range(size.vms):
-        application = number // APPLICATION % size.applications
-        file = found.setdefault(f"vms/{number // 500:03}.yaml", ["vms:"])
-        role = ROLES[number % 3] if number else "management"
-        if label and number == 7:
-            role = "db" if role != "db" else "web"
-        own = [*addresses(number), *(["10.255.0.1"] if address and number == 7 else [])]
-        file.append(
-            f"  vm-{number}: {{network: prod, labels: {{app: app-{application}, role: {role}}}, "
-            f"addresses: [{', '.join(map(repr, own))}]}}"
-        )
-    for application in range(size.applications):
-        name = f"app-{application}"
-        for role in ROLES:
-            groups.append(f"  {name}-{role}: {{match: app == {name} and role == {role}}}")
-        rules = [
-            f"      - {{name: https, allow: tcp/443, from: clients, to: {name}-web}}",
-            f"      - {{name: api, allow: tcp/8080-8089, from: {name}-web, to: {name}-app}}",
-            f"      - {{name: sql, allow: tcp/3306, from: {name}-app, to: {name}-db}}",
-        ]
-        if rule and application == 0:
-            rules.insert(1, f"      - {{name: more, allow: tcp/9999, from: {name}-web, to: {name}-db}}")
-        file = found.setdefault(f"apps/{application // 10:02}.yaml", ["policies:"])
-        file += [f"  - name: {name}", "    rules:", *rules]
-    management = "      - {name: manage, allow: [tcp/22, icmp/echo], from: management, to: everybody}"
-    head = ["policies:", "  - name: management", "    tier: infrastructure", "    rules:"]
-    found["management.yaml"] = [*head, management]
-    found["groups.yaml"] = groups
-    return {name: ("\n".join(lines) + "\n").encode() for name, lines in found.items()}
-
-
-def database(size: Size) -> Database:
-    """The rows of a switch with these bridges: an uplink each, and their vNICs."""
-    bridges: dict[str, BridgeRow] = {}
-    ports: dict[str, PortRow] = {}
-    interfaces: dict[str, InterfaceRow] = {}
-    for bridge in range(size.bridges):
-        here = [f"p-eth{bridge}"]
-        ports[here[0]] = PortRow(here[0], f"eth{bridge}", interfaces=(f"i-eth{bridge}",))
-        interfaces[f"i-eth{bridge}"] = InterfaceRow(f"i-eth{bridge}", f"eth{bridge}", ofport=60_000)
-        for place in range(size.vnics):
-            number = bridge * size.vnics + place
-            name = f"tap{number}"
-            mac = f"{MAC + number:012x}"
-            ids = {"iface-id": f"vm-{number}", "attached-mac": ":".join(mac[i : i + 2] for i in range(0, 12, 2))}
-            here.append(f"p-{name}")
-            ports[f"p-{name}"] = PortRow(f"p-{name}", name, tag=10, interfaces=(f"i-{name}",))
-            interfaces[f"i-{name}"] = InterfaceRow(f"i-{name}", name, ofport=place + 1, external_ids=ids)
-        uuid = f"b-{bridge}"
-        secure = {"disable-in-band": "true"}
-        bridges[uuid] = BridgeRow(uuid, f"br{bridge}", bridge + 1, "secure", secure, tuple(here))
-    return Database(REMOTE, {"s": SwitchRow("s", hostname="hv1", bridges=tuple(bridges))}, bridges, ports, interfaces)
+from topology.rows import ZONE_KEY, BridgeRow, Change, InterfaceRow, PortRow
 
 
 @dataclass
@@ -289,9 +189,6 @@ def _timed(task: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - begin, made
 
 
-EDITS = ("rule", "label", "address", "client")
-
-
 def measured(size: Size, times: int) -> dict[str, Any]:
     """All numbers of one size."""
     empty = _memory("VmRSS")
@@ -327,6 +224,7 @@ def measured(size: Size, times: int) -> dict[str, Any]:
         "bridges": size.bridges,
         "vnics": size.ports,
         "addresses": 2 * size.vms,
+        "groups": len(document.groups),
         "rules": sum(len(policy.rules) for policy in document.policies),
         "flows": cold.flow_mods,
         "load": load,
@@ -351,7 +249,7 @@ def report(found: Mapping[str, Any]) -> Iterator[str]:
     memory = found["memory"]
     yield (
         f"{found['bridges']} bridges, {found['vnics']:,} vNICs, {found['addresses']:,} addresses, "
-        f"{found['rules']} rules: {found['flows']:,} flows"
+        f"{found['groups']:,} groups, {found['rules']:,} rules: {found['flows']:,} flows"
     )
     edits = ", ".join(f"{name} {1000 * seconds:.0f}" for name, seconds in found["load_after_edit"].items())
     yield f"  load {1000 * found['load']:,.0f} ms; after an edit: {edits}"
@@ -377,13 +275,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="50,200,1000", help="vNICs on one bridge (default: %(default)s)")
     parser.add_argument("--bridges", default="20x50,100x10", help="bridges x vNICs on each (default: %(default)s)")
+    parser.add_argument(
+        "--groups", type=int, default=0, help="so many groups more, a rule each, ten to a VM (default: none)"
+    )
     parser.add_argument("--times", type=int, default=20, help="changes of each kind (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--one", metavar="BxN", help="only this size, in this process; prints JSON")
     options = parser.parse_args()
     if options.one:
         bridges, vnics = options.one.split("x")
-        print(json.dumps(measured(Size(int(bridges), int(vnics)), options.times)))
+        print(json.dumps(measured(Size(int(bridges), int(vnics), options.groups), options.times)))
         return
     wanted = [f"1x{size}" for size in options.sizes.split(",") if size]
     wanted += [each for each in options.bridges.split(",") if each]
@@ -391,6 +292,7 @@ def main() -> None:
     results = []
     for each in wanted:
         command = [sys.executable, "-m", "bench.engine", "--one", each, "--times", str(options.times)]
+        command += ["--groups", str(options.groups)]
         results.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
         print("\n".join(report(results[-1])), flush=True)
     if options.json:

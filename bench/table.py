@@ -48,7 +48,7 @@ def markdown(result: Mapping[str, Any]) -> str:
     """Everything as Markdown: machine, goals, tables."""
     machine = ", ".join(f"{key} {value}" for key, value in result["machine"].items())
     parts = [f"{machine}; {result['seconds']} s in all."]
-    every = [list(goal_lines(result["goals"]))]
+    every = [list(goal_lines(result["goals"]))] if result["goals"] else []
     every += [list(lines(int(size), peers)) for size, peers in result["sizes"].items()]
     for heading, *rows in every:
         rule = ["---", *("---:" for _ in heading[1:])]

@@ -23,6 +23,8 @@ ALL, MANAGEMENT, CLIENTS, PROBERS = "everyone", "management", "clients", "prober
 STEADY_PORTS = (7000, 7099)
 PROBE_PORTS = (7100, 7199)
 
+# Addresses of a site's group, strewn among those of the others.
+SITE_ADDRESSES = 10
 CLIENT_NETWORK = "198.18.0.0/16"
 CLIENT_EXCEPTIONS = ("198.18.66.0/24", "198.18.7.7/32")
 
@@ -60,6 +62,8 @@ class Rule:
     source: str | None
     target: str
     service: Service
+    # Whether the source is a group by address, none of whose members has a vNIC here.
+    outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,12 +101,16 @@ def address(number: int) -> str:
     return f"10.{number // 62500}.{number // 250 % 250}.{number % 250 + 1}"
 
 
+def _site_address(number: int) -> str:
+    return f"172.{16 + number // 62500}.{number // 250 % 250}.{number % 250 + 1}"
+
+
 # A second address for *third*, which nobody else has.
 SECOND_ADDRESS = "10.255.0.1"
 
 
-def workload(size: int, *, ipv6: bool = False) -> Workload:
-    """The workload with `size` vNICs, the three real ones among them; at least ten."""
+def workload(size: int, *, ipv6: bool = False, sites: int = 0) -> Workload:
+    """The workload with `size` vNICs, the three real ones among them; at least ten. `sites`: groups by address more."""
     if size < len(TIERS):
         raise ValueError(f"at least {len(TIERS)} vNICs, not {size}")
     applications = max(1, (size - len(REAL) - MANAGERS) // len(TIERS))
@@ -122,7 +130,7 @@ def workload(size: int, *, ipv6: bool = False) -> Workload:
     rules = [
         Rule("manage", MANAGEMENT, ALL, Service("tcp", 22, 22)),
         Rule("ping", MANAGEMENT, ALL, Service("icmp")),
-        Rule("clients", CLIENTS, ALL, Service("tcp", 8443, 8443)),
+        Rule("clients", CLIENTS, ALL, Service("tcp", 8443, 8443), outside=True),
         Rule("steady-tcp", LEFT, RIGHT, Service("tcp", *STEADY_PORTS)),
         Rule("steady-udp", LEFT, RIGHT, Service("udp", *STEADY_PORTS)),
     ]
@@ -135,6 +143,10 @@ def workload(size: int, *, ipv6: bool = False) -> Workload:
         ]
     probe = tuple(Rule(f"probe-{kind}", PROBERS, RIGHT, Service(kind, *PROBE_PORTS)) for kind in ("tcp", "udp"))
     networks = {CLIENTS: without(CLIENT_NETWORK, CLIENT_EXCEPTIONS)}
+    for site in range(sites):
+        name = f"site-{site}"
+        networks[name] = tuple(f"{_site_address(site + sites * number)}/32" for number in range(SITE_ADDRESSES))
+        rules.append(Rule(name, name, f"app-{site % applications}-web", Service("tcp", 8444, 8444), outside=True))
     return Workload(tuple(vms), networks, tuple(rules), probe, ipv6)
 
 

@@ -50,6 +50,17 @@ def test_a_thousand_vnics_are_a_hundred_applications():
     assert len(work.members[ALL]) == 1000
 
 
+def test_a_thousand_groups_have_ten_thousand_addresses():
+    work = workload(50, sites=1000)
+    sites = {name: cidrs for name, cidrs in work.networks.items() if name != CLIENTS}
+    assert len(sites) == 1000 and len({cidr for cidrs in sites.values() for cidr in cidrs}) == 10_000
+    loaded = document(work)
+    (address, _) = sites["site-7"][3].split("/")
+    (target,) = (rule.target for rule in work.rules if rule.name == "site-7")
+    for name, expected in ((work.members[target][0], "allow"), (RIGHT, "deny")):
+        assert evaluate(loaded, parse_question(loaded, address, name, "tcp/8444")).verdict.value == expected
+
+
 def test_too_few_vnics_are_refused():
     with pytest.raises(ValueError, match="at least 10"):
         workload(9)
