@@ -24,6 +24,7 @@ from policy.commands.run import run
 from policy.commands.status import status
 from policy.commands.test import test
 from policy.commands.topology import topology
+from policy.commands.verify import verify
 
 # As shells report a process that a signal has ended: 128 and the signal's number (SIGINT, SIGPIPE).
 INTERRUPTED, PIPE_CLOSED = 130, 141
@@ -53,6 +54,7 @@ def cli(context: click.Context) -> None:
       portcullis status --wait 30      is it in force everywhere?
       portcullis topology              which VM is on which port?
       portcullis counters              what has each rule decided, and what was dropped?
+      portcullis verify POLICY         do this machine's switches hold exactly that?
 
     Exit status of every command: 0 fine; 1 the answer is "no"; 2 no answer, because the question is wrong or something
     that it needs is missing. Each command's --help has examples.
@@ -62,7 +64,7 @@ def cli(context: click.Context) -> None:
 
 
 _FILES = (init, import_, check, test, explain, matrix, diff, lint, blast_radius, report)
-for _command in (*_FILES, run, status, topology, counters):
+for _command in (*_FILES, run, status, topology, counters, verify):
     cli.add_command(_command)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -44,6 +45,18 @@ class Source(enum.StrEnum):
 LEASES = frozenset({Source.DHCP4, Source.DHCP6})
 FIRST_USE = frozenset({Source.ARP, Source.ND})
 _VERSIONS = {Source.DHCP4: 4, Source.DHCP6: 6, Source.ARP: 4, Source.ND: 6}
+# What `--learn` may say, and what it means.
+WORDS: Mapping[str, frozenset[Source]] = {"dhcp": LEASES, "first-use": FIRST_USE, "none": frozenset()}
+
+
+def sources_of(words: Collection[str]) -> frozenset[Source]:
+    """From where addresses are learned. Raises ``ValueError`` for unknown words, and for ``none`` beside others."""
+    unknown = sorted(set(words) - WORDS.keys())
+    if unknown:
+        raise ValueError(f"{quote(unknown[0])} is not one of {', '.join(WORDS)}")
+    if "none" in words and len(set(words)) > 1:
+        raise ValueError("none stands alone")
+    return frozenset[Source]().union(*(WORDS[word] for word in words))
 
 
 @dataclass(frozen=True, slots=True)
