@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO
 
 import click
 
@@ -72,15 +72,13 @@ def _table_of(head: str) -> str | None:
     return where.table.name if where is not None else None
 
 
-def lines_of(stream: BinaryIO) -> Iterator[str]:
+def lines_of(stream: IO[bytes], name: str = "standard input", longest: int = MAX_LINE) -> Iterator[str]:
     """The lines of a stream, within bounds. Raises ``click.UsageError`` beyond them."""
     total = 0
-    while line := stream.readline(MAX_LINE + 1):
+    while line := stream.readline(longest + 1):
         total += len(line)
-        if len(line) > MAX_LINE:
-            raise click.UsageError(
-                f"a line of standard input is longer than {MAX_LINE // 2**20} MiB: is this a flow dump?"
-            )
+        if len(line) > longest:
+            raise click.UsageError(f"a line of {name} is longer than {longest // 2**20} MiB: is this a flow dump?")
         if total > MAX_INPUT:
-            raise click.UsageError(f"standard input is longer than {MAX_INPUT // 2**20} MiB")
+            raise click.UsageError(f"{name} is longer than {MAX_INPUT // 2**20} MiB")
         yield line.decode(errors="backslashreplace")

@@ -10,7 +10,7 @@ from rich.text import Text
 from policy.commands.output import clean, counted, say
 from policy.commands.reasons import Reasons
 from policy.flows.cookies import LAYOUT
-from policy.verify.compare import Compared, Difference
+from policy.verify.compare import FOREIGN, Compared, Difference
 from topology.ports import Bridge, VnicPort
 
 # Differences of a bridge that are shown to people; `--json` has all of them.
@@ -32,8 +32,8 @@ class VerifiedBridge:
 
     def vnics(self, difference: Difference) -> list[str]:
         """The vNICs that a difference is about."""
-        zones = {*difference.zones}
-        named = [port.vnic.name for port in self.bridge.vnic_ports if port.zone in zones]
+        zones, ports = difference.zones, difference.ports
+        named = [port.vnic.name for port in self.bridge.vnic_ports if port.zone in zones or port.ofport in ports]
         told = self.reasons.why(difference.cookie).vnics if difference.cookie is not None else None
         return sorted({*named, *(told or ())})
 
@@ -150,6 +150,7 @@ def _show_difference(console: Console, each: VerifiedBridge, difference: Differe
         if told is not None:
             say(console, Text(f"    {word:<7}", style="dim"), clean(told))
     if difference.cookie is not None:
-        say(console, Text(f"    {'why':<7}", style="dim"), each.reasons.why(difference.cookie).text)
+        word = "claims" if difference.kind == FOREIGN else "why"
+        say(console, Text(f"    {word:<7}", style="dim"), each.reasons.why(difference.cookie).text)
     if vnics := each.vnics(difference):
         say(console, Text(f"    {'vNIC':<7}", style="dim"), ", ".join(vnics))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from policy.flows import fields as f
 from policy.flows.bridge_book import BridgeBook
 from policy.flows.compile import Compiled
 from policy.flows.flow import Flow, Key, Match
@@ -26,7 +27,8 @@ class Difference:
     """One thing that is not as it is to be. ``kind``: `MISSING`, `ALTERED` or `FOREIGN` (nobody wants it).
 
     ``what`` is ``flow``, ``meter`` or ``setting``; ``where`` says which; ``wanted`` and ``found`` are in words, None:
-    nothing. ``cookie`` is the wanted flow's, a foreign one's own. ``zones`` are those of the vNICs that it names.
+    nothing. ``cookie`` is the wanted flow's, a foreign one's own. ``zones`` and ``ports`` (OpenFlow's) are those of the
+    vNICs that it names.
     """
 
     kind: str
@@ -36,6 +38,7 @@ class Difference:
     found: str | None
     cookie: int | None = None
     zones: tuple[int, ...] = ()
+    ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,9 @@ def compare(compiled: Compiled, bridge: Bridge, told: Told) -> Compared:
     if not told.metered:
         wanted = unmetered(wanted)
     flows, meters = wanted.flat(), dict(wanted.meters)
-    differences = (*_settings(bridge), *_flows(flows, held), *_meters(meters, told.meters))
-    return Compared(held, len(flows), len(meters), told.metered, differences)
+    differences = [*_settings(bridge), *_flows(flows, held), *_meters(meters, told.meters)]
+    differences.sort(key=lambda each: (each.what, each.where, each.kind))
+    return Compared(held, len(flows), len(meters), told.metered, tuple(differences))
 
 
 def _settings(bridge: Bridge) -> Iterator[Difference]:
@@ -70,18 +74,20 @@ def _settings(bridge: Bridge) -> Iterator[Difference]:
 
 
 def _flows(wanted: Mapping[Key, Flow], held: Holdings) -> Iterator[Difference]:
-    there = {entry.key: entry for entry in held.entries if entry.key is not None}
+    there = {entry.key for entry in held.entries}
     for entry in held.entries:
         flow = wanted.get(entry.key) if entry.key is not None else None
         if flow is None:
-            zones = _zones(entry.key.match if entry.key else ())
-            yield Difference(FOREIGN, "flow", _told(entry), None, _found(entry), entry.cookie, zones)
+            about = _about(entry.key.match if entry.key is not None else ())
+            yield Difference(FOREIGN, "flow", _told(entry), None, _found(entry), entry.cookie, *about)
         elif flow != entry.flow:
             found = _found(entry) + (f" (cookie {entry.cookie:#x})" if entry.cookie != flow.cookie else "")
-            yield Difference(ALTERED, "flow", _where(flow), _does(flow), found, flow.cookie, _zones(flow.match))
+            about = _about(flow.match)
+            yield Difference(ALTERED, "flow", _where(flow), _does(flow), found, flow.cookie, *about)
     for key, flow in wanted.items():
         if key not in there:
-            yield Difference(MISSING, "flow", _where(flow), _does(flow), None, flow.cookie, _zones(flow.match))
+            about = _about(flow.match)
+            yield Difference(MISSING, "flow", _where(flow), _does(flow), None, flow.cookie, *about)
 
 
 def _where(flow: Flow) -> str:
@@ -104,10 +110,11 @@ def _found(entry: Entry) -> str:
     return _does(entry.flow) if entry.flow is not None else "what no flow of ours does there, or for a time only"
 
 
-def _zones(tests: Match) -> tuple[int, ...]:
-    """The vNICs that a match names, by their conntrack zones."""
-    names = ("src_vnic", "dst_vnic", "payer")
-    return tuple(test.value for test in tests if test.field.name in names and test.mask == test.field.full)
+def _about(tests: Match) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The vNICs that a match names: by their conntrack zones, by their ports."""
+    exact = [test for test in tests if test.mask == test.field.full]
+    zones = tuple(test.value for test in exact if test.field in (f.SRC_VNIC, f.DST_VNIC, f.PAYER))
+    return zones, tuple(test.value for test in exact if test.field is f.IN_PORT)
 
 
 def _meters(wanted: Mapping[int, Meter], there: Mapping[int, Meter | None]) -> Iterator[Difference]:

@@ -102,10 +102,15 @@ def _tables(answer: Mapping[str, Any], tables: tuple[str, ...]) -> Iterator[tupl
     for table, result in zip(tables, results, strict=True):
         rows = {}
         for told in result["rows"]:
-            columns = {name: _value(value) for name, value in told.items()}
-            uuid = columns.pop("_uuid")
+            uuid, columns = row_columns(told)
             rows[uuid] = make_row(table, uuid, columns)
         yield FIELDS[table], rows
+
+
+def row_columns(told: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A row's UUID and its columns. Raises ``ValueError`` for what is no value of OVSDB's."""
+    columns = {name: _value(value) for name, value in told.items()}
+    return str(columns.pop("_uuid")), columns
 
 
 def _value(value: Any) -> Any:  # noqa: ANN401 (an OVSDB value)

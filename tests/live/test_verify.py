@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.commands.sample import SHOP
 from tests.live.private_ovs import PrivateOvs
 from tests.live.test_commands import Site
 
+DOCS = Path(__file__).parents[2] / "docs" / "commands.md"
 LEARNED, RULES = TABLES["LEARNED"].number, TABLES["INGRESS_APPLICATION"].number
 WEB_DB = "rule shop/web-db: allow, tier application, shop.yaml:17"
 
@@ -20,11 +22,23 @@ class Settled(Site):
     """A site whose controller has done its work and is gone: nothing is put back."""
 
     def verify(self, *words, uplink="eth*", policy=None, ovsdb=None):
-        given = ["--ovsdb", ovsdb or self.ovs.remote, "--uplink", uplink, "--wait", "0"]
-        return self.ask("verify", str(policy or self.policy), *given, *words)
+        remotes = [] if ovsdb == "" else ["--ovsdb", ovsdb or self.ovs.remote]
+        return self.ask("verify", str(policy or self.policy), *remotes, "--uplink", uplink, "--wait", "0", *words)
+
+    def collect(self):
+        """What the docs have an auditor collect."""
+        (script,) = re.findall(r"^```sh collect\n(.*?)^```", DOCS.read_text(), re.MULTILINE | re.DOTALL)
+        self.tool("sh", "-ec", f"cd {self.policy.parent}\n{script}")
+        return self.policy.parent / "hv1.txt"
 
     def bridge(self, *words, **given):
-        """What `--json` says of the bridge."""
+        """What `--json` says of the bridge: the same by way of what was collected."""
+        found = self.answer(*words, **given)
+        collected = self.answer("--evidence", str(self.collect()), *words, ovsdb="", **given)
+        assert {**collected, "host": None} == {**found, "host": None}
+        return found
+
+    def answer(self, *words, **given):
         done = self.verify("--json", *words, **given)
         assert done.stdout, done.stderr
         answer = json.loads(done.stdout)
@@ -72,7 +86,7 @@ def settled(site, tmp_path):
     before.write_text("\n".join(site.flows()))
     yield site
     site.ofctl("replace-flows", str(before))
-    assert site.differences() == []
+    assert site.answer()["holds"]
 
 
 def test_what_the_controller_has_put_there_is_what_is_wanted(settled):
@@ -85,6 +99,26 @@ def test_what_the_controller_has_put_there_is_what_is_wanted(settled):
     assert bridge["meters"] == settled.ofctl("dump-meters").count("meter=")
     assert [vnic["vnic"] for vnic in bridge["vnics"]] == ["db-1/db-1", "web-1/web-1"]
     assert {port["port"] for port in bridge["shut"]} == {"br0", "stranger"}
+
+
+def test_the_examples_in_the_docs(settled):
+    section = DOCS.read_text().split("\n## verify\n")[1]
+    examples = re.findall(r"^```text\n\$ (.*)\n((?:.*\n)*?)^```", section, re.MULTILINE)
+    assert [command for command, _ in examples] == ["portcullis verify /etc/portcullis --uplink eth1"] * 2
+    held, tampered = (printed for _, printed in examples)
+    assert plain(settled.verify().stdout) == plain(held)
+    head, actions = settled.one_of_web_db()
+    settled.ofctl("add-flow", f"{re.sub('reg5=[^,]*,', '', head)} actions={actions}")
+    settled.ofctl("--strict del-flows", re.sub(r"^cookie=\w+, ", "", head))
+    settled.ofctl("add-flow", "table=0,priority=65535,in_port=tap-web-1,actions=NORMAL")
+    assert plain(settled.verify().stdout) == plain(tampered)
+    keys = {*settled.bridge(), *settled.differences()[0], *json.loads(settled.verify("--json").stdout)}
+    assert {key for key in keys if f"`{key}`" not in section} == set()
+
+
+def plain(printed):
+    """Without what depends on the machine, or on how flows are written today."""
+    return re.sub(r"\d+ flows, \d+ meters|of \S+:|in_port=\d+", "", printed)
 
 
 def test_a_missing_flow_of_a_rule(settled):
@@ -156,7 +190,7 @@ def test_meters(settled):
     rate, burst = re.search(r"rate=(\d+)\s+burst_size=(\d+)", was).groups()
     settled.ofctl("mod-meter", f"meter={number},pktps,burst,stats,band=type=drop,rate=1000000,burst_size={burst}")
     settled.ofctl("add-meter", "meter=200000,kbps,band=type=drop,rate=1")
-    altered, foreign = settled.differences()
+    foreign, altered = settled.differences()
     assert (altered["kind"], altered["what"]) == ("altered", "meter") and "1000000 packets" in altered["found"]
     assert (foreign["kind"], foreign["found"]) == ("foreign", "none of ours")
     settled.ofctl("del-meter", "meter=200000")
@@ -167,8 +201,8 @@ def test_what_the_switch_has_learned_is_none_of_it(settled):
     (control,) = settled.ovs.folder.glob("ovs-vswitchd*.ctl")
     frame = "52540000000152540000aa01" + "8100000a" + "0800" + "45000014000100004006000001020304" + "0a00000b"
     settled.tool("ovs-appctl", "-t", str(control), "netdev-dummy/receive", "eth1", frame + "00" * 30)
-    settled.ovs.wait_for(lambda: settled.bridge()["learned"] == 1, "a learned MAC")
-    assert settled.verify().returncode == 0
+    settled.ovs.wait_for(lambda: settled.answer()["learned"] == 1, "a learned MAC")
+    assert settled.bridge()["holds"]
 
 
 def test_another_policy_or_other_settings_is_another_answer(settled, tmp_path):
