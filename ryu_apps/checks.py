@@ -6,7 +6,7 @@ Later would be too late: Ryu lets a server that cannot listen die by itself and 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from ryu_apps.ovsdb import TlsFiles
 GROUP = "portcullis"
 # In the order in which `TlsFiles` has them.
 _TLS = ("ovsdb_private_key", "ovsdb_certificate", "ovsdb_ca_cert")
+# Ryu's own, for OpenFlow.
+_OPENFLOW_TLS = ("ctl_privkey", "ctl_cert")
 
 
 def problem_of(conf: Any) -> str | None:  # noqa: ANN401 (oslo.config's)
@@ -42,6 +44,7 @@ def _problems(conf: Any) -> Iterator[str]:  # noqa: ANN401
         if (problem := remote_problem(remote)) is not None:
             yield f"--portcullis-ovsdb: {problem}"
     yield from _tls_problems(settings)
+    yield from _openflow_tls_problems(conf)
     secure = conf.ctl_privkey is not None and conf.ctl_cert is not None
     openflow = conf.ofp_ssl_listen_port if secure else conf.ofp_tcp_listen_port
     for address, port in ((conf.ofp_listen_host, openflow), (conf.wsapi_host, conf.wsapi_port)):
@@ -58,27 +61,45 @@ def _tls_problems(settings: Any) -> Iterator[str]:  # noqa: ANN401
         missing = ", ".join(name for name in _TLS if name not in named)
         yield f"{whose} {', '.join(_TLS)} in [{GROUP}] of --config-file; not set: {missing}"
     elif named:
-        yield from _unusable(settings)
+        yield from _unusable({name: getattr(settings, name) for name in _TLS})
 
 
-def _unusable(settings: Any) -> Iterator[str]:  # noqa: ANN401
-    for name in _TLS:
-        path = getattr(settings, name)
+def _openflow_tls_problems(conf: Any) -> Iterator[str]:  # noqa: ANN401
+    """Ryu listens without TLS where one of the two is missing, and not at all where they cannot be used."""
+    named = [name for name in (*_OPENFLOW_TLS, "ca_certs") if getattr(conf, name, None) is not None]
+    missing = [name for name in _OPENFLOW_TLS if name not in named]
+    if named and missing:
+        yield (
+            f"TLS for OpenFlow needs {' and '.join(_OPENFLOW_TLS)} in [DEFAULT] of --config-file (docs/operation.md, "
+            f"TLS); not set: {', '.join(missing)}; without, bridges would be listened to over plain TCP"
+        )
+    elif named:
+        yield from _unusable({name: getattr(conf, name, None) for name in (*_OPENFLOW_TLS, "ca_certs")})
+
+
+def _unusable(files: Mapping[str, str | None]) -> Iterator[str]:
+    """What is wrong with a key, a certificate and an authority, by the names of their settings; None: not set."""
+    unreadable = False
+    for name, path in files.items():
         try:
-            Path(path).read_bytes()
+            Path(path).read_bytes() if path is not None else None
         except (OSError, ValueError) as error:
+            unreadable = True
             yield f"{name} = {path}: {getattr(error, 'strerror', None) or error}"
-    key, certificate, authority = (getattr(settings, name) for name in _TLS)
+    if unreadable:
+        return
+    (key_name, key), (certificate_name, certificate), (authority_name, authority) = files.items()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         # An encrypted key would ask for its password on the terminal.
-        context.load_cert_chain(certificate, key, password=lambda: b"")
+        context.load_cert_chain(certificate or "", key, password=lambda: b"")
     except (OSError, ValueError) as error:
-        yield f"ovsdb_private_key = {key} and ovsdb_certificate = {certificate} are no pair in PEM form: {error}"
+        yield f"{key_name} = {key} and {certificate_name} = {certificate} are no pair in PEM form: {error}"
     try:
-        context.load_verify_locations(authority)
+        if authority is not None:
+            context.load_verify_locations(authority)
     except (OSError, ValueError) as error:
-        yield f"ovsdb_ca_cert = {authority} is no certificate in PEM form: {error}"
+        yield f"{authority_name} = {authority} is no certificate in PEM form: {error}"
 
 
 def _unknown_keys(files: Iterable[str], known: Set[str]) -> Iterator[str]:

@@ -13,12 +13,14 @@ from policy.flows.wire import Installed
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How many flows and meters are gone, are others than they were, or have come, and one of them in words."""
+    """How many flows and meters are gone, are others than they were, or have come, and one of them: in words, and its
+    cookie if it is a flow."""
 
     missing: int = 0
     altered: int = 0
     added: int = 0
     sample: str = ""
+    cookie: int | None = None
 
     def __len__(self) -> int:
         return self.missing + self.altered + self.added
@@ -44,12 +46,13 @@ def drift(
     others = [entry for entry in foreign if entry.flow is None or entry.flow.key not in known]
     numbers = altered_meters(known_meters, meters)
     gone, new = numbers - meters.keys(), numbers - known_meters.keys()
-    sample = _sample(known, ours, missing, altered, others) or (f"meter {min(numbers)}" if numbers else "")
+    sample, cookie = _sample(known, ours, missing, altered, others)
     return Drift(
         len(missing) + len(gone),
         len(altered) + len(numbers - gone - new),
         len(added) + len(others) + len(new),
-        sample,
+        sample or (f"meter {min(numbers)}" if numbers else ""),
+        cookie,
     )
 
 
@@ -64,12 +67,16 @@ def _sample(
     missing: set[Key],
     altered: set[Key],
     others: Sequence[Installed],
-) -> str:
+) -> tuple[str, int | None]:
     """The worst first: what was added may open, what is missing mostly shuts."""
     for entry in others:
         what = flow_text(entry.flow) if entry.flow is not None else f"table={entry.table},priority={entry.priority}"
-        return f"added: {what}"
+        return f"added: {what}", entry.cookie
     for kind, keys, flows in (("added", ours.keys() - known.keys(), ours), ("altered", altered, known)):
         if keys:
-            return f"{kind}: {flow_text(flows[min(keys, key=repr)])}"
-    return f"missing: {flow_text(known[min(missing, key=repr)])}" if missing else ""
+            flow = flows[min(keys, key=repr)]
+            return f"{kind}: {flow_text(flow)}", flow.cookie
+    if not missing:
+        return "", None
+    flow = known[min(missing, key=repr)]
+    return f"missing: {flow_text(flow)}", flow.cookie

@@ -285,13 +285,15 @@ class ClaimBridge:
 
 @dataclass(frozen=True, slots=True)
 class DriftFound:
-    """An alarm: a bridge's flows and meters are not what we had put there. ``sample`` shows one of them."""
+    """An alarm: a bridge's flows and meters are not what we had put there. ``sample`` shows one of them; ``cookie`` is
+    its."""
 
     dpid: int
     missing: int
     altered: int
     added: int
     sample: str
+    cookie: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ class Session:
         if not found:
             return []
         self.drift += len(found)
-        return [DriftFound(self.dpid, found.missing, found.altered, found.added, found.sample)]
+        return [DriftFound(self.dpid, found.missing, found.altered, found.added, found.sample, found.cookie)]
 
     def _take(self, there: Found) -> None:
         self.slot, self.installed = there.slot, there.ours

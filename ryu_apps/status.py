@@ -100,6 +100,9 @@ def troubles(engine: Engine) -> Iterator[str]:
     Names come from OVSDB and may hold anything: a line break, and what looks like a line of ours behind it.
     """
     for bridge in filter(engine.handed_over, engine.topology.bridges):
+        if not engine.remotes[bridge.remote].ours:
+            # Another controller judges there.
+            continue
         for port in bridge.isolated:
             whose = f" of vNIC {port.who}" if port.who else ""
             yield clean(f"bridge {bridge.name}: port {port.name}{whose} is shut: {port.reason}")
@@ -168,7 +171,7 @@ def _waiting_for_bridge(engine: Engine, bridge: Bridge) -> Iterator[str]:
         yield "has no datapath id of its own: is its ovs-vswitchd running?"
     elif session is None:
         yield "is not connected"
-    elif not _in_force(engine, bridge, session):
+    elif not in_force(engine, bridge, session):
         yield f"is {_progress(engine, session)}"
     if bridge.fail_mode != "secure":
         yield "would open without us: its fail_mode is not secure yet"
@@ -202,7 +205,8 @@ def _session(engine: Engine, bridge: Bridge) -> Session | None:
     return engine.sessions.get(bridge.dpid) if bridge.dpid is not None else None
 
 
-def _in_force(engine: Engine, bridge: Bridge, session: Session) -> bool:
+def in_force(engine: Engine, bridge: Bridge, session: Session) -> bool:
+    """True if the bridge has confirmed the newest of everything."""
     assert bridge.dpid is not None
     if not engine.remotes[bridge.remote].ours:
         return False
@@ -296,7 +300,7 @@ def _vnic_state(engine: Engine, bridge: Bridge, port: VnicPort, session: Session
         return "pending", "its bridge is not connected"
     if port.zone is None:
         return "pending", "it has no conntrack zone yet"
-    if not _in_force(engine, bridge, session):
+    if not in_force(engine, bridge, session):
         return "pending", f"its bridge is {_progress(engine, session)}"
     if not port.vnic.addresses:
         return "enforced", "it has no address: nothing but DHCP passes"

@@ -24,6 +24,7 @@ from ryu_apps.engine import Engine
 from ryu_apps.facts import (
     Answer,
     Ask,
+    BundleRefused,
     ClaimBridge,
     Clock,
     Disconnect,
@@ -38,6 +39,7 @@ from ryu_apps.facts import (
     LimitZones,
     NamePrefixes,
     Punted,
+    ReadFailed,
     ReadFlows,
     ReadMeters,
     Report,
@@ -47,6 +49,7 @@ from ryu_apps.facts import (
     WriteZones,
 )
 from ryu_apps.ovsdb import OvsdbClient
+from ryu_apps.reports.happenings import Happenings
 from ryu_apps.reports.reporter import Reporter
 from ryu_apps.settling import Settling
 from ryu_apps.status import Status, enforced, status_of, troubles
@@ -85,10 +88,13 @@ class Worker:
     def __init__(self, engine: Engine, reporter: Reporter | None = None) -> None:
         self.engine = engine
         self.reporter = reporter or Reporter(engine)
+        self._happenings = Happenings(engine)
         self.switches = Switches(self.put)
         self.databases: Mapping[str, OvsdbClient] = {}
         self._status: Status | None = None
         self._looked_at: tuple[Topology, object, tuple[Finding, ...]] = Topology(), None, ()
+        # The OVSDB servers on whose bridges we enforced when troubles were last looked at.
+        self._ours: frozenset[str] = frozenset()
         self._logged: frozenset[str] = frozenset()
         self._copies = 0
         self.copies_lost = 0
@@ -202,23 +208,34 @@ class Worker:
     def _handle(self, batch: Sequence[Fact | FlowsTold]) -> None:
         facts: list[Fact] = [read(fact) if isinstance(fact, FlowsTold) else fact for fact in batch]
         for fact in facts:
-            if isinstance(fact, FlowsRead):
+            if isinstance(fact, BundleRefused):
+                LOG.error("bridge %s: bundle %d refused: %s", self._called(fact.dpid), fact.serial, clean(fact.error))
+            elif isinstance(fact, ReadFailed):
+                LOG.error("bridge %s: %s", self._called(fact.dpid), clean(fact.error))
+            elif isinstance(fact, FlowsRead):
                 self.reporter.put(FlowsCounted(fact.dpid, fact.session, fact.entries))
         # Whatever happens, what time it is comes first.
-        for effect in breathing(self.engine.handle([Clock(time.time()), *facts]), 1):
+        now = time.time()
+        effects = self.engine.handle([Clock(now), *facts])
+        for effect in breathing(effects, 1):
             self._carry_out(effect)
+        if self.reporter.spouts:
+            self.reporter.tell(self._happenings.look(effects, now))
 
     def _log_troubles(self) -> None:
         """What is shut or contradictory is a line in the log when that begins, and when it ends."""
         engine = self.engine
+        ours = frozenset(name for name, remote in engine.remotes.items() if remote.ours)
         looked_at = engine.topology, engine.met, engine.learner.findings()
-        if looked_at[0] is self._looked_at[0] and looked_at[1:] == self._looked_at[1:]:
+        if looked_at[0] is self._looked_at[0] and looked_at[1:] == self._looked_at[1:] and ours == self._ours:
             return
-        self._looked_at = looked_at
+        # What ends because another controller judges there now has not ended.
+        lost = self._ours - ours
+        self._looked_at, self._ours = looked_at, ours
         now = frozenset(troubles(engine))
         for trouble in sorted(now - self._logged):
             LOG.warning("%s", trouble)
-        for trouble in sorted(self._logged - now):
+        for trouble in sorted(self._logged - now) if not lost else ():
             LOG.info("no longer: %s", trouble)
         self._logged = now
 

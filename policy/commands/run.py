@@ -30,6 +30,13 @@ class _Listen(click.ParamType[tuple[str, int]]):
     ) -> tuple[str, int]:
         if isinstance(value, tuple):
             return value
+        if value.startswith(("ssl:", "pssl:", "tcp:", "ptcp:")):
+            self.fail(
+                f"{value!r} is not an IP address and a port, like {DEFAULT_LISTEN}. Over TLS it is listened to if "
+                "--config-file names ctl_privkey and ctl_cert (and ca_certs) in [DEFAULT]: docs/operation.md, TLS",
+                param,
+                ctx,
+            )
         text, _, port = value.rpartition(":")
         bracketed = text.startswith("[") and text.endswith("]")
         try:

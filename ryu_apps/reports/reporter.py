@@ -15,7 +15,7 @@ from ryu.lib import hub
 
 from ryu_apps.engine import Engine
 from ryu_apps.facts import Answer, MetersCounted, Punted, Report
-from ryu_apps.reports.desk import PACE, Moment
+from ryu_apps.reports.desk import PACE, Line, Moment
 from ryu_apps.reports.reports import Page, Reports, ReportSettings
 from ryu_apps.reports.sinks import sink_of
 from ryu_apps.reports.spout import Spout
@@ -54,6 +54,11 @@ class Reporter:
             return
         self._waiting.append(report)
         self._more.set()
+
+    def tell(self, lines: Sequence[Line]) -> None:
+        """Lines that are about no packet."""
+        for spout in self.spouts:
+            spout.put(lines)
 
     def wait_counted(self, ask: Callable[[], int], seconds: float) -> None:
         """Ask bridges for their counters, and wait until as many as were asked have told, or for ``seconds``."""

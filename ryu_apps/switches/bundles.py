@@ -92,7 +92,6 @@ class Bundles:
             return
         flow = self._sent[xid]
         where = f"{error}: {flow_text(flow)}" if flow is not None else error
-        LOG.error("bridge %016x: bundle %d refused: %s", self._line.dpid, self._serial, where)
         if not self._committing:
             self._line.post(self._control(self._bundle, ofp.OFPBCT_DISCARD_REQUEST))
         self._bundle, self._refused = 0, True

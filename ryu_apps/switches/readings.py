@@ -6,7 +6,6 @@ after an outage of the network, and whoever reads them as they come has no time 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,8 +17,6 @@ from policy.flows.meters import HIGHEST_METER, Meter
 from ryu_apps.facts import FlowsRead, FlowsTold, MetersRead, ReadFailed
 from ryu_apps.switches.line import Line
 from topology.breath import breathing
-
-LOG = logging.getLogger(__name__)
 
 # Meters that a switch may tell: those that we use, and as many of others; and the octets that it tells of one of ours.
 MAX_METERS, METER_OCTETS = 2 * HIGHEST_METER, 24
@@ -174,5 +171,4 @@ def read_failed(line: Line, error: str) -> None:
 
 
 def _failed(dpid: int, session: int, error: str) -> ReadFailed:
-    LOG.error("bridge %016x: %s", dpid, error)
     return ReadFailed(dpid, session, error)

@@ -83,6 +83,42 @@ def keys(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
+    ("named", "missing"),
+    [(["ctl_privkey"], "ctl_cert"), (["ctl_cert"], "ctl_privkey"), (["ca_certs"], "ctl_privkey, ctl_cert")],
+)
+def test_half_of_tls_for_openflow_is_none(problem, keys, named, missing):
+    """Ryu would listen without TLS, and say nothing."""
+    config = "[DEFAULT]\n" + "".join(f"{name} = {keys['ovsdb_ca_cert']}\n" for name in named)
+    told = problem(config)
+    assert told.startswith("TLS for OpenFlow needs ctl_privkey and ctl_cert in [DEFAULT] of --config-file")
+    assert f"not set: {missing};" in told
+
+
+def openflow(keys, **more):
+    names = {"ctl_privkey": "ovsdb_private_key", "ctl_cert": "ovsdb_certificate", "ca_certs": "ovsdb_ca_cert"}
+    files = {name: keys[other] for name, other in names.items()} | more
+    return "[DEFAULT]\n" + "".join(f"{name} = {path}\n" for name, path in files.items() if path)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "told"),
+    [
+        ({"ctl_privkey": "nowhere"}, "ctl_privkey = nowhere: No such file or directory"),
+        ({"ctl_cert": "/dev/null"}, "are no pair in PEM form"),
+        ({"ca_certs": "/dev/null"}, "ca_certs = /dev/null is no certificate in PEM form"),
+        ({"ca_certs": "nowhere"}, "ca_certs = nowhere: No such file or directory"),
+    ],
+)
+def test_tls_files_for_openflow_that_cannot_be_used(problem, keys, spoilt, told):
+    assert told in problem(openflow(keys, **spoilt))
+
+
+def test_tls_for_openflow_as_it_should_be(problem, keys):
+    assert problem(openflow(keys)) is None
+    assert problem(openflow(keys, ca_certs=None)) is None
+
+
+@pytest.mark.parametrize(
     "spoilt,told",
     [
         ({"ovsdb_private_key": "nowhere"}, "ovsdb_private_key = nowhere: No such file or directory"),

@@ -8,8 +8,11 @@ import pytest
 from scapy.layers.inet import IP, UDP, Ether
 
 from policy.flows.cookies import Drop
+from ryu_apps.facts import DriftFound
+from ryu_apps.reports import happenings
+from ryu_apps.reports.happenings import Happenings
 from ryu_apps.reports.sinks import sink_of
-from tests.apps.reporting import APP, POLICY, at, number, punted, reports, tcp
+from tests.apps.reporting import APP, POLICY, at, number, punted, reports, tcp, world
 from tests.topology.builders import MAC_1, MAC_2
 
 PAGE = (Path(__file__).parents[2] / "docs" / "logging.md").read_text()
@@ -46,6 +49,33 @@ def test_the_table_names_every_key_in_its_order(kind, heading):
     section = PAGE.split(f"\n## Keys of {heading}\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
     assert [key for row in rows for key in re.findall(r"`(\w+)`", row)] == list(json.loads(written(kind)))
+
+
+def drift():
+    """The lines of a drift, of which a flow in words depends on how flows are written today."""
+    it = world()
+    teller = Happenings(it.engine)
+    teller.look([], 0)
+    flow = next(each for each in it.switches[1].flows.values() if each.cookie == number(it.engine, "shop/web-app"))
+    found = DriftFound(1, 1, 0, 0, "missing: …", flow.cookie)
+    found, repaired = teller.look([found], at(0).wall)
+    return f"{found.text}\n{repaired.text}\n".replace("\\u2026", "…")
+
+
+def test_the_lines_about_the_firewall_itself():
+    assert BLOCKS["drift"] == drift()
+
+
+def test_the_tables_of_the_firewalls_own_events():
+    section = PAGE.split("\n## Events of the firewall itself\n")[1]
+    states, keys = (re.findall(r"^\| (.*)$", table, re.MULTILINE) for table in section.split("\n| key | meaning |\n"))
+    told = [key for row in keys for key in re.findall(r"`(\w+)`", row.partition(" |")[0])]
+    assert told == list(json.loads(drift().splitlines()[0]))
+    named = {word for row in states for word in re.findall(r"`([a-z-]+)`", " ".join(row.split("|")[:2]))}
+    source = Path(happenings.__file__).read_text()
+    assert {word for word in named if f'"{word}"' not in source} == set()
+    events = (happenings.POLICY, happenings.CONTROLLER, happenings.BRIDGE, happenings.DRIFT, happenings.VNIC)
+    assert {*events, *happenings.GRAVE} <= named
 
 
 def test_each_sink_is_one():

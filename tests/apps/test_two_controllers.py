@@ -6,9 +6,12 @@ from ryu.ofproto import ofproto_v1_4 as ofp
 from ryu_apps.facts import ClaimBridge, FlowsTouched, RoleRefused, RoleTold
 from ryu_apps.ovsdb_facts import OvsdbLock, OvsdbSnapshot
 from ryu_apps.session import FIRST_PAUSE
+from ryu_apps.status import troubles
+from ryu_apps.worker import Worker
 from tests.apps.shops import ONE, OTHER, PORTS, A, a, shop, waiting
 from tests.apps.switch_room import DPID, Room
 from tests.apps.worlds import World
+from tests.topology.builders import P
 
 STANDS_BY = "OVSDB unix:a: another controller enforces on its bridges; this one stands by"
 
@@ -152,3 +155,40 @@ def test_a_demotion_is_told():
     room = Room()
     room.hear(bytes([5, ofp.OFPT_ROLE_STATUS, 0, 24]) + bytes(4) + ofp.OFPCR_ROLE_SLAVE.to_bytes(4) + bytes(12))
     assert room.take() == [RoleTold(DPID, room.session, master=False)]
+
+
+def test_the_second_does_not_say_what_is_shut():
+    """It has judged nothing there; and the first has not opened anything when it loses the lock."""
+    it = standby()
+    it.snapshot(a(*PORTS, P("stranger")))
+    (told,) = [fact for fact in it.facts if isinstance(fact, OvsdbSnapshot)]
+    it.facts[it.facts.index(told)] = OvsdbSnapshot(told.remote, told.database, ours=False)
+    it.run()
+    assert not any("is shut" in trouble for trouble in troubles(it.engine))
+    it.facts.append(OvsdbLock(A, ours=True))
+    it.run()
+    assert any("port stranger is shut" in trouble for trouble in troubles(it.engine))
+
+
+def test_the_log_says_no_longer_only_of_what_has_ended(caplog):
+    caplog.set_level("INFO")
+    it = shop()
+    worker = Worker(it.engine)
+    it.update(a(*PORTS, P("stranger")))
+    it.run()
+
+    def said():
+        caplog.clear()
+        worker._log_troubles()
+        return [record.getMessage() for record in caplog.records]
+
+    assert any("port stranger is shut" in line for line in said())
+    it.facts.append(OvsdbLock(A, ours=False))
+    it.run()
+    assert said() == []
+    it.facts.append(OvsdbLock(A, ours=True))
+    it.run()
+    assert any("port stranger is shut" in line for line in said())
+    it.update(a(*PORTS))
+    it.run()
+    assert [line for line in said() if line.startswith("no longer: ") and "stranger" in line]

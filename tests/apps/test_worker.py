@@ -130,6 +130,22 @@ for dpid in (bridge.dpid, 7):
     assert unknown.startswith("ALARM bridge 0000000000000007: somebody else has changed it: 1 missing")
 
 
+def test_what_a_bridge_refuses_is_logged_with_its_name():
+    done = run(
+        """
+from tests.apps.reporting import world
+engine = world().engine
+worker = Worker(engine)
+(bridge,) = engine.topology.bridges
+worker._handle([BundleRefused(bridge.dpid, 99, 7, "OFPFMFC_TABLE_FULL"), ReadFailed(bridge.dpid, 99, "it\\ntells")])
+"""
+    )
+    assert done.returncode == 0, done.stderr
+    refused, failed = (line.split(":", 2)[2] for line in done.stderr.splitlines())
+    assert refused.startswith("bridge br0 of hv1 (0000") and refused.endswith("): bundle 7 refused: OFPFMFC_TABLE_FULL")
+    assert failed.startswith("bridge br0 of hv1 (0000") and failed.endswith("): it\\ntells")
+
+
 def test_reports_go_beside_the_worker_into_a_file(tmp_path):
     done = run(
         f"""

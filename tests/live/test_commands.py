@@ -102,6 +102,15 @@ def test_a_trace_names_tables_and_rules(site):
         assert word in done.stdout
 
 
+def test_verify_agrees_with_the_controller_and_waits_for_a_change_on_its_way(site):
+    given = ["--ovsdb", site.ovs.remote, "--uplink", "eth*"]
+    done = site.ask("verify", site.policy, *given)
+    assert (done.returncode, done.stderr) == (0, "")
+    # What somebody changes is put back at once, so it is no difference for long.
+    site.tool("ovs-ofctl", "-O", "OpenFlow14", "del-flows", "br0")
+    assert site.ask("verify", site.policy, *given, "--wait", "20").returncode == 0
+
+
 def test_a_refused_policy_is_a_no_and_a_mended_one_a_yes(site):
     before = json.loads(site.ask("status", "--json").stdout)["policy"]["revision"]
     write_policy(site.policy / "shop.yaml", SHOP.replace("to: web}", "to: wbe}"))

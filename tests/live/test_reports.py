@@ -126,6 +126,24 @@ def test_syslog_gets_the_same(place):
     assert message.startswith(b"<133>1 ") and b" portcullis " in message
 
 
+def test_what_becomes_of_the_firewall_itself_is_in_the_log(place):
+    enforced = place.log.wait(event="bridge", state="enforced")
+    loaded = place.log.wait(event="policy", state="loaded")
+    assert enforced["revision"] == loaded["revision"] == place.controller.status()["policy"]["revision"]
+    for event, state in (("controller", "enforcing"), ("bridge", "connected"), ("bridge", "master")):
+        place.log.wait(event=event, state=state)
+    assert place.log.wait(event="vnic", state="enforced", vnic="web/web")["port"] == "web"
+    # Somebody opens the bridge; it is told and put back.
+    place.ovs.ofctl("add-flow", place.bridge, "table=0,priority=65535,cookie=0x1,actions=NORMAL")
+    found = place.log.wait(event="drift", state="found")
+    assert (found["added"], found["bridge"], found["reason"][:15]) == (1, place.bridge, "added: CLASSIFY")
+    place.log.wait(event="drift", state="repaired", before="found")
+    place.ovs.vsctl("set", "interface", "db", "external_ids:iface-status=inactive")
+    assert "inactive" in place.log.wait(event="vnic", state="shut", before="enforced", vnic="db/db")["reason"]
+    place.ovs.vsctl("set", "interface", "db", "external_ids:iface-status=active")
+    place.log.wait(event="vnic", state="enforced", before="shut", vnic="db/db")
+
+
 def test_counters_are_exact_and_metrics_say_the_same(place):
     before = {row["name"]: row["packets"] for row in place.counters()["rules"]}
     datagram = Ether(src=place.web.mac, dst=place.db.mac) / IP(src="10.0.0.11", dst="10.0.0.21") / UDP(dport=22)
