@@ -53,4 +53,4 @@ def differences(*given, **more):
 
 
 def other_layout(flow):
-    return replace(flow, cookie=flow.cookie ^ 7 << 40)
+    return replace(flow, cookie=flow.cookie & ~(0xFF << 40) | 3 << 40)
