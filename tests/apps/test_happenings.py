@@ -192,6 +192,10 @@ def test_a_standby_tells_that_it_stands_by_and_judges_nobody():
     assert [(line["event"], line["state"], line["before"]) for line in world.news()] == [
         ("controller", "standby", "enforcing")
     ]
+    # What has become of ports meanwhile, the other has told; so all is told anew.
+    world.facts.append(OvsdbLock(A, ours=True))
+    world.run()
+    assert world.states("vnic") == [("enforced", None)] * 2
 
 
 def test_what_is_not_handed_over_is_unprotected():

@@ -109,6 +109,8 @@ def test_a_database_that_says_nothing(server, tmp_path):
     with pytest.raises(Unreadable, match="time"):
         read_database(f"unix:{server(lambda connection: over.wait(5))}", seconds=0.2)
     over.set()
+    with pytest.raises(Unreadable, match="ended the connection"):
+        read_database(f"unix:{server(says(b''))}", seconds=2)
     with pytest.raises(Unreadable, match="No such file"):
         read_database(f"unix:{tmp_path}/nobody")
     with pytest.raises(Unreadable, match="only unix: and tcp:"):
