@@ -70,10 +70,12 @@ class Happening:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What was told last of a port."""
+    """What was told last of a port, and of which it was: as long as that is the same object, nothing has happened."""
 
     state: str
     happening: Happening
+    port: Port
+    handed_over: bool
 
 
 class Happenings:
@@ -238,6 +240,9 @@ class Happenings:
         now: dict[str, _Known] = {}
         for port in bridge.ports:
             before = known.get(port.name)
+            if before is not None and before.port is port and before.handed_over is handed_over:
+                now[port.name] = before
+                continue
             if (found := _state(port, handed_over)) is None:
                 if before is not None:
                     now[port.name] = before
@@ -247,7 +252,7 @@ class Happenings:
             who = _who(port)
             same = told is not None and (told.state, told.reason, told.vnic) == (state, why, who["vnic"])
             if before is not None and same:
-                now[port.name] = before
+                now[port.name] = replace(before, port=port, handed_over=handed_over)
                 continue
             happening = Happening(
                 event=VNIC,
@@ -259,7 +264,7 @@ class Happenings:
                 **_where(bridge),
                 **who,
             )
-            now[port.name] = _Known(state, happening)
+            now[port.name] = _Known(state, happening, port, handed_over)
             yield happening
         yield from (self._changed(each, "gone") for name, each in known.items() if name not in now)
         self._ports[key] = now
