@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from policy.flows.cookies import Kind, cookie
 from policy.flows.tables import TABLES
 from tests.commands.sample import SHOP
 from tests.live.private_ovs import PrivateOvs
-from tests.live.test_commands import Site
+from tests.live.test_commands import PORTCULLIS, Site
+from tests.live.test_learning import Place as Learning
+from tests.live.test_sub_ports import Place as SubPorts
 
 DOCS = Path(__file__).parents[2] / "docs" / "commands.md"
 LEARNED, RULES = TABLES["LEARNED"].number, TABLES["INGRESS_APPLICATION"].number
@@ -249,3 +252,31 @@ def test_what_cannot_be_read_is_no_answer(settled, tmp_path):
     finally:
         settled.ovs.vsctl("set bridge br0 protocols=OpenFlow10,OpenFlow14")
         settled.ovs.wait_for(lambda: settled.verify().returncode == 0, "OpenFlow 1.4")
+
+
+def holds(place, *words):
+    """What the controller of a laboratory has put onto its bridges is just what is wanted there."""
+    given = ["--ovsdb", place.ovs.db, "--json", *words]
+    done = subprocess.run(
+        [*PORTCULLIS, "verify", str(place.controller.policy), *given], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {bridge["name"]: bridge for bridge in json.loads(done.stdout)["bridges"]}
+
+
+def test_trunks_and_their_sub_ports(lab):
+    bridge = holds(SubPorts(lab), "--bridge", "br0")["br0"]
+    assert {vnic["port"] for vnic in bridge["vnics"]} == {"app", "app.30", "app.31", "near", "far"}
+
+
+def test_addresses_that_were_learned_on_two_bridges(lab):
+    place = Learning(lab, "dhcp", "first-use")
+    with place.server, place.client(place.web) as client:
+        place.wait_learned("web", dhcp4=client.get(4))
+        place.controller.wait_enforced()
+        assert {*holds(place, "--learn", "dhcp", "--learn", "first-use")} == {"br0", "br1"}
+        # What was learned is not to be used where nothing is to be learned.
+        given = ["--ovsdb", place.ovs.db, "--learn", "none", "--wait", "0"]
+        command = [*PORTCULLIS, "verify", str(place.controller.policy), *given]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and "10.0.0.50" in done.stdout

@@ -4,6 +4,7 @@ import struct
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
 
 from policy.flows import fields as f
 from policy.flows.cookies import Kind, cookie, reason
@@ -14,11 +15,14 @@ from policy.flows.plumbing import LEARN
 from policy.flows.slots import SLOTS
 from policy.flows.tables import TABLES
 from policy.load import load_texts
-from policy.verify.compare import ALTERED, FOREIGN, MISSING
+from policy.verify.compare import ALTERED, FOREIGN, MISSING, compare
 from policy.verify.found import holdings
+from policy.verify.openflow import Told
 from policy.verify.ovsdb import Unreadable
 from policy.verify.site import Settings
 from tests.commands.sample import SHOP, network
+from tests.flows.strategies import documents, labels
+from tests.flows.worlds import World, bridge_meters
 from tests.verify.held import compared, differences, entry, known, other_layout, wanted
 from topology.learned import LEASES
 
@@ -200,3 +204,15 @@ def with_book(text):
     row = rows.interfaces["i-tap2"]
     ids = {**row.external_ids, "portcullis-learned": text}
     return replace(rows, interfaces={**rows.interfaces, "i-tap2": replace(row, external_ids=ids)})
+
+
+@given(policy_document=documents(), some_labels=labels)
+def test_any_policy_on_two_bridges(policy_document, some_labels):
+    """What is compiled for a bridge is what is wanted there; what is compiled for the other is not."""
+    world = World(policy_document, some_labels)
+    left, right = (world.bridge(name) for name in ("left", "right"))
+    meters = bridge_meters(policy_document, left)
+    bodies = {name: tuple(entry(flow, 2) for flow in found.values()) for name, found in world.tables.items()}
+    assert compare(world.compiled, left, Told(1, bodies["left"], meters, True)).differences == ()
+    kinds = {each.kind for each in compare(world.compiled, right, Told(1, bodies["left"], meters, True)).differences}
+    assert kinds >= {FOREIGN, MISSING}
