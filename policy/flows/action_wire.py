@@ -94,7 +94,8 @@ _SET_MARK = struct.Struct("!HHII4x")
 _CT_MARK = f.CT_MARK.oxm_class << 16 | f.CT_MARK.oxm_field << 9 | 4
 
 
-@lru_cache(maxsize=65536)
+# As with conditions: nine of ten are few, the others are met once or twice.
+@lru_cache(maxsize=2048)
 def _encode_action(action: Action, slot: int) -> bytes:
     match action:
         case Load(f.VLAN_VID, value):

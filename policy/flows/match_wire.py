@@ -38,7 +38,8 @@ def _wire_order(item: tuple[tuple[int, int], tuple[Field, int, int]]) -> tuple[i
     return (0 if oxm_class == f.OXM else 1, number, 0)
 
 
-@lru_cache(maxsize=16384)
+# Three of four conditions are few, and met all the time; the others are an address's or a MAC's own, met once or twice.
+@lru_cache(maxsize=1024)
 def _encode_condition(field: Field, value: int, mask: int) -> bytes:
     size = field.wire_bits + 7 >> 3
     if field is f.IN_PORT:
