@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from policy.model import Group, Groups
 from policy.terms import join_ranges
-from topology.addresses import Address, Prefix
+from topology.addresses import Address, Prefix, ends
 from topology.vnic import Vnic
 
 
@@ -51,19 +51,15 @@ def _lists_some(group: Group, vnic: Vnic) -> bool:
 
 def _leaves_some(group: Group, prefix: Prefix) -> bool:
     """True if some address of the prefix is in the CIDRs and in no exception."""
-    excepted = join_ranges(_ends(other) for other in group.excepts if other.version == prefix.version)
-    begin, end = _ends(prefix)
+    excepted = join_ranges(ends(other) for other in group.excepts if other.version == prefix.version)
+    begin, end = ends(prefix)
     for other in group.cidrs:
         if other.version == prefix.version:
-            first, last = _ends(other)
+            first, last = ends(other)
             first, last = max(begin, first), min(end, last)
             if first <= last and not any(low <= first and last <= high for low, high in excepted):
                 return True
     return False
-
-
-def _ends(prefix: Prefix) -> tuple[int, int]:
-    return int(prefix.network_address), int(prefix.broadcast_address)
 
 
 def _contains(prefix: Prefix, address: Address) -> bool:

@@ -17,14 +17,18 @@ class Twins:
     """The prefixes of one policy, by their hashes: those of the prefix itself, and of what an index knows it by."""
 
     def __init__(self) -> None:
-        self._alike: dict[int, set[Node]] = {}
+        self._alike: dict[int, tuple[Node, ...]] = {}
 
     def too_many(self, prefix: Prefix) -> bool:
         """Takes in a prefix; True if it has more twins than can be."""
         if prefix.version == 4:
             return False
         node = node_of(prefix)
-        found = [self._alike.setdefault(each, set()) for each in {hash(prefix), hash(node)}]
-        for each in found:
-            each.add(node)
-        return any(len(each) > MAX_TWINS for each in found)
+        alone = (node,)
+        crowded = False
+        for each in {hash(prefix), hash(node)}:
+            found = self._alike.setdefault(each, alone)
+            if len(found) <= MAX_TWINS and node not in found:
+                found = self._alike[each] = (*found, node)
+            crowded |= len(found) > MAX_TWINS
+        return crowded

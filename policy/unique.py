@@ -10,7 +10,7 @@ from itertools import pairwise
 from policy.networks import Networks
 from policy.nodes import Node
 from policy.problems import Problems
-from topology.addresses import Prefix
+from topology.addresses import Prefix, ends
 from topology.inventory import DEFAULT_SCOPE, Place, Vm
 
 
@@ -53,16 +53,12 @@ class Claims:
         last: tuple[Prefix, _Claim] | None = None
         for entry in sorted(claims, key=begin):
             prefix, claim = entry
-            if last is None or last[0].version != prefix.version or _end(last[0]) < int(prefix.network_address):
+            if last is None or last[0].version != prefix.version or ends(last[0])[1] < int(prefix.network_address):
                 last = entry
                 continue
             overlap = "is taken" if last[0] == prefix else f"overlaps {last[0]}"
             owner = last[1]
             self._problems.add(claim.place, f"address {prefix} {overlap}: VM {owner.vm!r} has it at {owner.place}")
-
-
-def _end(prefix: Prefix) -> int:
-    return int(prefix.broadcast_address)
 
 
 def claims_of(vm: Vm) -> Hashable:
@@ -77,8 +73,7 @@ def all_unique(vms: Sequence[Vm], networks: Networks) -> bool:
     for vnic in vnics:
         scope = DEFAULT_SCOPE if vnic.network is None else networks.scope_of(vnic.network)
         for prefix in vnic.addresses:
-            first = int(prefix.network_address)
-            addresses[scope, prefix.version].append((first, first + (1 << prefix.max_prefixlen - prefix.prefixlen) - 1))
+            addresses[scope, prefix.version].append(ends(prefix))
     singles: tuple[Iterable[str | None], ...] = (
         (vm.id for vm in vms),
         (vnic.iface_id for vnic in vnics),

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import pairwise
 
-from topology.addresses import Address
+from topology.addresses import Address, ends
 from topology.vnic import Vnic
 
 
@@ -23,7 +23,7 @@ class Universe:
         self._entries: dict[tuple[str, int], list[tuple[int, int, Vnic]]] = defaultdict(list)
         for vnic in self.vnics:
             for prefix in vnic.addresses:
-                entry = (int(prefix.network_address), int(prefix.broadcast_address), vnic)
+                entry = (*ends(prefix), vnic)
                 self._entries[vnic.scope, prefix.version].append(entry)
         for (scope, _), entries in self._entries.items():
             entries.sort(key=lambda entry: entry[:2])

@@ -14,7 +14,7 @@ from policy.nodes import Kind, Node, Scalar
 from policy.problems import Problems, quoted
 from policy.selectors import BUILT_IN_PREFIXES
 from policy.unique import Claims, all_unique, claims_of
-from topology.addresses import Prefix, parse_mac
+from topology.addresses import Prefix, parse_mac, within
 from topology.inventory import DEFAULT_SCOPE, MAX_VLAN, ROLES, InventoryVnic, Place, Vm
 
 IFACE_ID = "iface-id"
@@ -269,7 +269,7 @@ class _VmReader:
             prefix = fields.prefix(item, "an address", self._problems)
             if prefix is None:
                 continue
-            if any(_within(prefix, network) for network in _NO_HOST):
+            if any(within(prefix, network) for network in _NO_HOST):
                 self._problems.add(item, f"no host can have the address {prefix}")
                 continue
             if scope is not None:
@@ -335,7 +335,3 @@ class _Trunks:
             other = first.place if first is not node else parent.place
             told = f"a sub-port of VM {self.vm!r} needs a 'mac' of its own: in network {sub.network!r} the VM has it at"
             self.problems.add(node, f"{told} {other}")
-
-
-def _within(inner: Prefix, outer: Prefix) -> bool:
-    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]  # same version

@@ -6,6 +6,7 @@ A MAC is the lower-case text ``52:54:00:00:00:01``; an IP address or prefix is t
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -47,12 +48,30 @@ def parse_prefix(text: str) -> Prefix:
     if "%" in text:
         raise ValueError(f"{text!r}: an address with a zone index means nothing outside its host")
     try:
-        return ip_network(text)
+        prefix = ip_network(text)
     except ValueError as error:
         if "has host bits set" in str(error):
             network = ip_network(text, strict=False)
             raise ValueError(f"{text!r} has host bits set; the network is {network}") from None
         raise ValueError(f"{text!r} is not an IPv4 or IPv6 address or CIDR") from None
+    if prefix.prefixlen == prefix.max_prefixlen:
+        # A single address has a function of its own here, which takes more memory than all the rest of it.
+        with suppress(AttributeError):
+            del prefix.hosts
+    return prefix
+
+
+def ends(prefix: Prefix) -> tuple[int, int]:
+    """The first and the last address of a prefix. (The standard library's `broadcast_address` stays with the value: as
+    much memory again as that takes.)"""
+    first = int(prefix.network_address)
+    return first, first + (1 << prefix.max_prefixlen - prefix.prefixlen) - 1
+
+
+def within(inner: Prefix, outer: Prefix) -> bool:
+    """True if one prefix lies in another, or is the same."""
+    same_family = inner.version == outer.version
+    return same_family and inner.prefixlen >= outer.prefixlen and inner.network_address in outer
 
 
 def parse_address(text: str) -> Address:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from topology.addresses import Prefix
+from topology.addresses import Prefix, ends
+from topology.prefix_index import node_of
 
 
 class Claim(NamedTuple):
@@ -46,11 +47,10 @@ def losers(claims: Iterable[Claim]) -> dict[int, tuple[Claim, Claim]]:
     for claim in claims:
         prefix = claim.prefix
         nodes = by_space.setdefault((claim.scope, prefix.version), {})
-        first = int(prefix.network_address)
-        key = first, prefix.prefixlen
+        key = node_of(prefix)
         node = nodes.get(key)
         if node is None:
-            node = nodes[key] = _Node(first, first + prefix.num_addresses - 1)
+            node = nodes[key] = _Node(*ends(prefix))
         node.claims.append(claim)
     lost: dict[int, tuple[Claim, Claim]] = {}
     for _, nodes in sorted(by_space.items()):

@@ -43,9 +43,8 @@ INTERFACE_KEYS = frozenset(
         LEARNED_KEY,
     }
 )
-_ALL_INTERFACE_KEYS = INTERFACE_KEYS.union(
-    f"{key}.{tag}" for key in (ZONE_KEY, LEARNED_KEY) for tag in range(1, MAX_VLAN + 1)
-)
+# Keys of which there is one for each sub-port, too: with a dot and its VLAN behind it.
+_KEYS_OF_SUB_PORTS = (ZONE_KEY, LEARNED_KEY)
 BRIDGE_KEYS = frozenset({"disable-in-band"})
 SWITCH_KEYS = frozenset({"hostname", "system-id"})
 OPTION_KEYS = frozenset({"peer", "remote_ip"})
@@ -242,7 +241,7 @@ def make_row(table: str, uuid: str, columns: Mapping[str, Any]) -> Row:
 
 
 def _switch(uuid: str, columns: Mapping[str, Any]) -> SwitchRow:
-    ids = _texts(columns.get("external_ids"), SWITCH_KEYS)
+    ids = _texts(columns.get("external_ids"), SWITCH_KEYS.__contains__)
     return SwitchRow(
         uuid,
         hostname=ids.get("hostname") or None,
@@ -259,7 +258,7 @@ def _bridge(uuid: str, columns: Mapping[str, Any]) -> BridgeRow:
         name=_text(columns.get("name")) or "",
         datapath_id=parse_datapath_id(_text(columns.get("datapath_id"))),
         fail_mode=_text(columns.get("fail_mode")),
-        other_config=_texts(columns.get("other_config"), BRIDGE_KEYS),
+        other_config=_texts(columns.get("other_config"), BRIDGE_KEYS.__contains__),
         ports=_references(columns.get("ports")),
         datapath_type=_text(columns.get("datapath_type")) or DEFAULT_DATAPATH,
     )
@@ -284,9 +283,9 @@ def _interface(uuid: str, columns: Mapping[str, Any]) -> InterfaceRow:
         name=_text(columns.get("name")) or "",
         type=_text(columns.get("type")) or "",
         ofport=_ofport(_optional(columns.get("ofport"))),
-        external_ids=_texts(columns.get("external_ids"), _ALL_INTERFACE_KEYS),
+        external_ids=_texts(columns.get("external_ids"), _is_interface_key),
         error=_text(columns.get("error")),
-        options=_texts(columns.get("options"), OPTION_KEYS),
+        options=_texts(columns.get("options"), OPTION_KEYS.__contains__),
     )
 
 
@@ -343,8 +342,18 @@ def _text(value: Any) -> str | None:  # noqa: ANN401 (an OVSDB column)
     return None if value is None else str(value)[: MAX_TEXT + 1] or None
 
 
-def _texts(value: Mapping[str, str] | None, keys: frozenset[str]) -> dict[str, str]:
-    return {key: text[: MAX_TEXT + 1] for key, text in (value or {}).items() if key in keys}
+def _texts(value: Mapping[str, str] | None, is_read: Callable[[str], bool]) -> dict[str, str]:
+    return {key: text[: MAX_TEXT + 1] for key, text in (value or {}).items() if is_read(key)}
+
+
+def _is_interface_key(key: str) -> bool:
+    """True for a key of an interface that is read: of a sub-port's, in the one spelling that `kept_at` has."""
+    if key in INTERFACE_KEYS:
+        return True
+    name, _, tag = key.rpartition(".")
+    if name not in _KEYS_OF_SUB_PORTS or not (tag.isascii() and tag.isdigit()):
+        return False
+    return tag[0] != "0" and len(tag) <= len(str(MAX_VLAN)) and int(tag) <= MAX_VLAN
 
 
 def _references(value: Any) -> tuple[str, ...]:  # noqa: ANN401 (an OVSDB column)

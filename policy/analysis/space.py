@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from policy.analysis.membership import CidrPart, Members
-from topology.addresses import Address, Prefix
+from topology.addresses import Address, Prefix, ends
 from topology.vnic import Vnic
 
 FAMILIES = (4, 6)
@@ -98,15 +98,15 @@ class Spaces:
                 continue
             for prefix in part.group.cidrs:
                 if prefix.version == family:
-                    borders[_ends(prefix)].opens |= 1 << place
+                    borders[ends(prefix)].opens |= 1 << place
             for prefix in part.group.excepts:
                 if prefix.version == family:
-                    borders[_ends(prefix)].closes |= 1 << place
+                    borders[ends(prefix)].closes |= 1 << place
         for prefix, owner in owned:
-            borders[_ends(prefix)].owner = owner
+            borders[ends(prefix)].owner = owner
         for prefix in UNUSABLE:
             if prefix.version == family:
-                borders[_ends(prefix)].unusable = True
+                borders[ends(prefix)].unusable = True
         return self._swept(sorted(borders.items(), key=lambda item: (item[0][0], -item[0][1])), 2 ** BITS[family] - 1)
 
     def _swept(self, borders: Iterable[tuple[tuple[int, int], _Border]], end: int) -> Segments:
@@ -148,11 +148,6 @@ class Spaces:
                 rest ^= lowest
             self._groups_of[matching] = groups
         return self._groups_of[matching]
-
-
-def _ends(prefix: Prefix) -> tuple[int, int]:
-    first = int(prefix.network_address)
-    return first, first + (1 << (prefix.max_prefixlen - prefix.prefixlen)) - 1
 
 
 def segment_at(segments: Sequence[Segment], number: int) -> Segment | None:

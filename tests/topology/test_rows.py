@@ -2,15 +2,18 @@
 
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from topology.rows import (
     COLUMNS,
     FIELDS,
+    LEARNED_KEY,
     LIMIT_COLUMNS,
     LIMIT_KEY,
     MAX_TEXT,
+    ZONE_KEY,
     BridgeRow,
     Change,
     CtZoneRow,
@@ -20,6 +23,7 @@ from topology.rows import (
     PortRow,
     SwitchRow,
     apply_changes,
+    kept_at,
     make_row,
     parse_datapath_id,
 )
@@ -49,6 +53,14 @@ def test_only_what_we_need_of_an_interface_is_kept():
     assert make_row("Interface", "i", columns) == InterfaceRow(
         "i", "tap1", "gre", 3, {"iface-id": "x"}, None, {"remote_ip": "192.0.2.1"}
     )
+
+
+@pytest.mark.parametrize("name", [ZONE_KEY, LEARNED_KEY])
+def test_keys_of_sub_ports_are_read_in_one_spelling(name):
+    tags = ("1", "42", "4094", "0", "4095", "042", "", "-1", "+1", " 1", "1_0", "¹", "٤", "4" * 5000, "1.1", "x")
+    ids = {f"{name}.{tag}": "text" for tag in tags} | {"iface-id.1": "text", f".{name}": "text"}
+    found = make_row("Interface", "i", {"name": "tap1", "external_ids": ids}).external_ids
+    assert found == {kept_at(f"i.{tag}", name)[1]: "text" for tag in (1, 42, 4094)}
 
 
 def test_only_ports_that_can_be_are_ports():

@@ -1,10 +1,10 @@
 """Addresses, networks and vNICs of files alone."""
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 
-from topology.addresses import link_local_of, parse_address, parse_mac, parse_prefix
+from topology.addresses import ends, link_local_of, parse_address, parse_mac, parse_prefix, within
 from topology.inventory import Inventory, InventoryVnic, Network, Vm
 from topology.vnic import Vnic, offline_vnics
 
@@ -32,6 +32,30 @@ def test_what_is_no_address(text):
         parse_prefix(text)
     with pytest.raises(ValueError):
         parse_address(text)
+
+
+FAMILIES = ["10.1.2.3", "10.1.2.0/24", "0.0.0.0/0", "2001:db8::1", "2001:db8::/47", "::/0"]
+
+
+@pytest.mark.parametrize("text", FAMILIES)
+def test_the_ends_of_a_prefix(text):
+    prefix, same = parse_prefix(text), ip_network(text)
+    assert prefix == same and hash(prefix) == hash(same)
+    assert ends(prefix) == (int(same[0]), int(same[-1]))
+
+
+@pytest.mark.parametrize("outer", FAMILIES)
+@pytest.mark.parametrize("inner", FAMILIES)
+def test_prefixes_within_others(inner, outer):
+    one, other = ip_network(inner), ip_network(outer)
+    assert within(parse_prefix(inner), parse_prefix(outer)) == (one.version == other.version and one.subnet_of(other))
+
+
+@pytest.mark.parametrize("text", FAMILIES)
+def test_a_prefix_keeps_nothing_that_could_be_worked_out(text):
+    prefix = parse_prefix(text)
+    ends(prefix), within(prefix, prefix), hash(prefix), str(prefix)
+    assert set(vars(prefix)) == {"network_address", "netmask", "_prefixlen"}
 
 
 def test_link_local_addresses_follow_from_the_mac():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 from policy.model import Group, Rule
-from topology.addresses import Prefix
+from topology.addresses import Prefix, within
 
 _MANY: tuple[Prefix, ...] = tuple(map(ip_network, ("224.0.0.0/4", "255.255.255.255/32", "ff00::/8")))
 
@@ -25,10 +25,4 @@ def has_many(group: Group) -> bool:
 
 
 def _is_many(prefix: Prefix) -> bool:
-    number = int(prefix.network_address)
-    return any(
-        many.version == prefix.version
-        and many.prefixlen <= prefix.prefixlen
-        and int(many.network_address) <= number <= int(many.broadcast_address)
-        for many in _MANY
-    )
+    return any(within(prefix, many) for many in _MANY)
