@@ -18,13 +18,14 @@ from policy.commands.import_ import import_
 from policy.commands.init import init
 from policy.commands.lint import lint
 from policy.commands.matrix import matrix
-from policy.commands.output import WRONG, clean
+from policy.commands.output import WRONG
 from policy.commands.report import report
 from policy.commands.run import run
 from policy.commands.status import status
 from policy.commands.test import test
 from policy.commands.topology import topology
 from policy.commands.verify import verify
+from policy.plain import clean
 
 # As shells report a process that a signal has ended: 128 and the signal's number (SIGINT, SIGPIPE).
 INTERRUPTED, PIPE_CLOSED = 130, 141

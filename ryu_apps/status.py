@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from policy.commands.output import clean
 from policy.flows.cookies import LAYOUT
+from policy.plain import clean
 from ryu_apps.connection_limits import NO_ZONE, NOT_YET
 from ryu_apps.engine import Engine
 from ryu_apps.refused_ports import REFUSED

@@ -16,10 +16,10 @@ from typing import Any, NoReturn
 from ryu.lib import hub
 
 from policy import collector
-from policy.commands.output import clean, counted
 from policy.flows.learning import is_about_claims
 from policy.flows.slots import SLOTS, on_wire
 from policy.flows.tables import TABLES
+from policy.plain import clean, counted
 from ryu_apps.engine import Engine
 from ryu_apps.facts import (
     Answer,

@@ -17,6 +17,7 @@ from typing import IO, Any
 from mininet_scenarios.guest import ROOT
 from mininet_scenarios.lab.inside import HttpConnection
 from mininet_scenarios.lab.shell import last_lines
+from policy.commands.run import ENVIRONMENT
 
 Status = dict[str, Any]
 
@@ -150,7 +151,10 @@ class Controller:
             stderr=subprocess.STDOUT,
             cwd=self.root,
             # The modules of `root` too: the script looks where the project is installed, which may be another checkout.
-            env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(self.root)} | self.environment,
+            env=ENVIRONMENT
+            | os.environ
+            | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(self.root)}
+            | self.environment,
             start_new_session=self.own_session,
         )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from policy.commands.output import clean, out, say, verdict
+from policy.commands.output import out, say, verdict
 from policy.evaluate import BUILTIN_TIER, DEFAULT_TIER, Connection, Decision, Endpoint, SideDecision
 from policy.model import ICMP, ICMPV6, PORT_PROTOCOLS
+from policy.plain import clean
 
 _PROTOCOLS = {ICMP: "icmp4", ICMPV6: "icmp6", **{number: name for name, number in PORT_PROTOCOLS.items()}}
 

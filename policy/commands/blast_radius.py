@@ -15,8 +15,9 @@ from policy.analysis.lint.findings import rule_name
 from policy.analysis.reach import OUTSIDE, Reach
 from policy.analysis.regions import Region, region_of
 from policy.analysis.words import summary, terms
-from policy.commands.output import clean, counted, out, print_json, say
+from policy.commands.output import out, print_json, say
 from policy.commands.policies import load_policy, policy_argument
+from policy.plain import clean, counted
 from policy.problems import similar
 from policy.terms import TermError, parse_term
 

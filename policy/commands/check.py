@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from policy.commands.output import NO, counted, err, out, print_json, say, stop
+from policy.commands.output import NO, err, out, print_json, say, stop
 from policy.commands.policies import load_existing, policy_argument, shown, tell_problems
 from policy.errors import PolicyError, Problem
 from policy.limits import demanding
 from policy.model import Document
+from policy.plain import counted
 
 _COUNTED = {
     "vms": ("VM", "VMs"),

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from policy.commands.output import NoAnswer, clean
+from policy.commands.output import NoAnswer
+from policy.plain import clean
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 MAX_ANSWER = 64 * 2**20  # bytes

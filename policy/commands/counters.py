@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from policy.commands.client import Controller, Json, rows, text, url_option
-from policy.commands.output import NoAnswer, clean, out, print_json, verdict
+from policy.commands.output import NoAnswer, out, print_json, verdict
+from policy.plain import clean
 
 _NUMBERS = ("packets", "bytes", "logged", "suppressed")
 _LOSSES = {

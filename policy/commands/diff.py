@@ -9,9 +9,10 @@ from rich.text import Text
 from policy.analysis.diff import RuleRef
 from policy.analysis.group_names import GroupNames
 from policy.analysis.lines import Change, Difference, difference
-from policy.commands.output import NO, counted, out, print_json, say, stop
+from policy.commands.output import NO, out, print_json, say, stop
 from policy.commands.revisions import load_revision
 from policy.evaluate import DEFAULT_TIER
+from policy.plain import counted
 from topology.inventory import DEFAULT_SCOPE
 
 

@@ -12,10 +12,10 @@ from typing import IO
 
 import click
 
-from policy.commands.output import clean
 from policy.flows.cookies import LAYOUT, layout_of
 from policy.flows.slots import place, table_text
 from policy.flows.tables import TABLES
+from policy.plain import clean
 
 # One line of OVS's may name thousands of ports; a dump may hold a million flows.
 MAX_LINE = 2**20  # bytes

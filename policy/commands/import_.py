@@ -12,7 +12,7 @@ import click
 from rich.text import Text
 
 from policy.commands.new_files import write_new
-from policy.commands.output import NO, WRONG, NoAnswer, counted, err, say, stop
+from policy.commands.output import NO, WRONG, NoAnswer, err, say, stop
 from policy.errors import PolicyError
 from policy.files import MAX_FILE, read_files
 from policy.kubernetes.convert import convert
@@ -20,6 +20,7 @@ from policy.kubernetes.draft import Draft
 from policy.kubernetes.report import Remark, Report
 from policy.kubernetes.write import as_files, as_text
 from policy.load import load_texts
+from policy.plain import counted
 from policy.problems import Enough, Problems
 
 _STDIN = "-"

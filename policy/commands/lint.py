@@ -12,8 +12,9 @@ from policy.analysis.lint.codes import CODES, Severity
 from policy.analysis.lint.run import Linted
 from policy.analysis.lint.run import lint as lint_policy
 from policy.analysis.lint.wide import DEFAULT_PAIRS
-from policy.commands.output import NO, counted, out, print_json, say, stop
+from policy.commands.output import NO, out, print_json, say, stop
 from policy.commands.policies import load_with_files, shown
+from policy.plain import counted
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "cyan"}
 

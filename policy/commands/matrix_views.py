@@ -15,7 +15,8 @@ from policy.analysis.group_matrix import GroupCell, GroupServiceCell
 from policy.analysis.matrix import Cell, ServiceCell
 from policy.analysis.regions import Region
 from policy.analysis.words import summary, terms
-from policy.commands.output import clean, counted, out, say, verdict
+from policy.commands.output import out, say, verdict
+from policy.plain import clean, counted
 
 # Wider grids are no use on a terminal: then pairs are listed.
 WIDEST_GRID = 24

@@ -12,6 +12,8 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from policy.plain import clean
+
 # Exit status beside 0 (fine): the answer is "no"; no answer, because the question or its surroundings are wrong.
 NO, WRONG = 1, 2
 # Columns of output that goes to a file or a pipe: tables keep their lines whole for grep.
@@ -66,21 +68,9 @@ def verdict(word: str) -> Text:
     return Text(clean(word), style=STYLES.get(word, ""))
 
 
-def clean(text: str) -> str:
-    """Text without control characters, which would speak to the terminal: they are written out."""
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
-
-
 def print_json(value: object) -> None:
     """A result for programs."""
     click.echo(json.dumps(value, indent=2))
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """`1 policy`, `2 policies`."""
-    return f"{number} {one if number == 1 else many}"
 
 
 def stop(status: int) -> NoReturn:

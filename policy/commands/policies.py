@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 import click
 from rich.text import Text
 
-from policy.commands.output import WRONG, NoAnswer, counted, err, say, stop
+from policy.commands.output import WRONG, NoAnswer, err, say, stop
 from policy.errors import PolicyError, PolicyNotFound
 from policy.files import read_files
 from policy.load import load, revision_of
 from policy.model import Document
+from policy.plain import counted
 from policy.problems import Problems
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

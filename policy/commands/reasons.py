@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from policy.commands.live import LiveVnic, everybody
-from policy.commands.output import counted
 from policy.flows.cookies import Builtin, Drop, Kind, Reason, is_ours, reason
 from policy.flows.identity import NOBODY, Members
 from policy.flows.identity_book import identify
 from policy.flows.rules import NumberedRule, numbered
 from policy.model import Document, Group
+from policy.plain import counted
 from topology.vnic import Vnic, offline_vnics
 
 DROPS: Mapping[Drop, str] = {

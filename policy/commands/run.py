@@ -16,6 +16,21 @@ import click
 from policy.commands.endpoints import is_port, listening_problem, remote_problem
 from policy.commands.output import WRONG, NoAnswer, stop
 
+# For the controller's process, where nobody has said otherwise. What is about memory saves 17 of 145 MB.
+ENVIRONMENT = {
+    # Ryu brings eventlet, whose advice to programmers is nothing that an operator could follow.
+    "PYTHONWARNINGS": "ignore:::ryu.lib.hub",
+    # Eventlet's own resolver of names stays away: the few that we have looked up are so without it.
+    "EVENTLET_NO_GREENDNS": "yes",
+    # The C library gives back what is free as soon as it is much, and real threads, of which only one works at a time,
+    # have one stock of it.
+    "MALLOC_TRIM_THRESHOLD_": "131072",
+    "MALLOC_ARENA_MAX": "1",
+}
+if sys.version_info < (3, 12):
+    # Ryu asks distutils for one class. As long as Python has that itself, setuptools need not come with its own.
+    ENVIRONMENT["SETUPTOOLS_USE_DISTUTILS"] = "stdlib"
+
 DEFAULT_LISTEN = "127.0.0.1:6653"
 DEFAULT_STATUS_PORT = 8080
 
@@ -263,9 +278,7 @@ def _ryu_manager() -> Path:
 def _become(command: list[str]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
-    # Ryu brings eventlet, whose advice to programmers is nothing that an operator could follow.
-    environment = {"PYTHONWARNINGS": "ignore:::ryu.lib.hub", **os.environ}
     try:
-        os.execve(command[0], command, environment)
+        os.execve(command[0], command, {**ENVIRONMENT, **os.environ})
     except OSError as error:
         raise NoAnswer(f"cannot run {command[0]}: {error.strerror}") from None

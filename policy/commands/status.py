@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from policy.commands.client import PATIENCE, Controller, Json, Unreachable, addresses, rows, text, texts, url_option
-from policy.commands.output import NO, NoAnswer, clean, counted, out, print_json, say, stop, verdict
+from policy.commands.output import NO, NoAnswer, out, print_json, say, stop, verdict
+from policy.plain import clean, counted
 
 # The longest that one request waits; the controller allows ten minutes.
 _STEP = 60.0

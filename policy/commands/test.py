@@ -14,12 +14,13 @@ from policy.cases.case import Case, Outcome
 from policy.cases.junit import junit, junit_of_problems
 from policy.cases.read import read_cases
 from policy.cases.words import expected_text, got_text, sides_text
-from policy.commands.output import NO, WRONG, NoAnswer, counted, err, out, print_json, say, stop
+from policy.commands.output import NO, WRONG, NoAnswer, err, out, print_json, say, stop
 from policy.commands.policies import load_existing, policy_argument, tell_problems
 from policy.errors import PolicyError, PolicyNotFound
 from policy.evaluate import evaluate
 from policy.files import read_files
 from policy.model import Document
+from policy.plain import counted
 from policy.problems import Enough, Problems
 from policy.question import decision_json
 from topology.inventory import Place

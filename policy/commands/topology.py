@@ -10,7 +10,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from policy.commands.client import Controller, Json, addresses, rows, text, url_option
-from policy.commands.output import NoAnswer, clean, out, print_json, say
+from policy.commands.output import NoAnswer, out, print_json, say
+from policy.plain import clean
 
 # How a line of the tree looks, by the kind of its node (topology.graph lists the kinds).
 _STYLES = {"host": "bold", "bridge": "bold cyan", "vm": "green", "isolated": "bold red", "outside": "dim"}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from policy.commands.output import clean, counted, out, say
+from policy.commands.output import out, say
 from policy.evaluate import Connection, Decision
 from policy.model import Document, Side
 from policy.passed_over import PassedOver, Reason, passed_over
+from policy.plain import clean, counted
 
 _SIDES = {"egress": Side.EGRESS, "ingress": Side.INGRESS}
 _WORDS = {

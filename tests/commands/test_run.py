@@ -3,15 +3,18 @@
 import os
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from mininet_scenarios.lab.controller import free_port
+from policy.commands.run import ENVIRONMENT
 from tests.commands.conftest import portcullis
 
-APPLICATION = Path(__file__).parents[2] / "ryu_apps"
+ROOT = Path(__file__).parents[2]
+APPLICATION = ROOT / "ryu_apps"
 
 
 def command(*words):
@@ -136,6 +139,28 @@ def test_what_eventlet_advises_programmers_is_told_only_to_who_asks_for_warnings
         monkeypatch.setenv("PYTHONWARNINGS", own)
     portcullis("run", ".")
     assert became[0][2]["PYTHONWARNINGS"] == (own or "ignore:::ryu.lib.hub")
+
+
+def test_the_environment_is_ours_where_nobody_has_said_otherwise(shop, monkeypatch):
+    became = []
+    monkeypatch.setattr(os, "execve", lambda *what: became.append(what))
+    for name in ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
+    portcullis("run", ".")
+    ((_, _, environment),) = became
+    assert {name: environment[name] for name in ENVIRONMENT} == ENVIRONMENT | {"MALLOC_ARENA_MAX": "4"}
+
+
+def test_what_only_takes_memory_stays_away():
+    """Of what Ryu would bring along: a resolver of names, setuptools; of ours: what only commands need."""
+    names = ("ryu.cmd.manager", "ryu_apps.settings", "ryu_apps.portcullis")
+    program = f"import sys, {', '.join(names)}; print(*sorted(name for name in sys.modules if '.' not in name))"
+    command, environment = [sys.executable, "-c", program], os.environ | ENVIRONMENT
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    found = set(done.stdout.split())
+    assert "eventlet" in found
+    assert found & {"dns", "setuptools", "networkx", "rich", "click", "mininet", "pytest"} == set()
 
 
 def test_no_ryu_manager(shop, monkeypatch):
