@@ -22,8 +22,10 @@ import ovs.stream
 from eventlet import patcher
 from ryu.lib import hub
 
+from policy import collector
 from ryu_apps.ovsdb_facts import OvsdbFact, OvsdbLock, OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from ryu_apps.ovsdb_replica import Replica
+from ryu_apps.settling import Settling
 from topology.rows import LEARNED_KEY, LIMIT_KEY, ZONE_KEY, Database, apply_changes, kept_at
 
 LOG = logging.getLogger(__name__)
@@ -103,6 +105,7 @@ class OvsdbClient:
         self._sync_deadline: float | None = None
         self._requested: list[_Write] = []
         self._running: list[_Write] = []
+        self._settling = Settling()
         self._stopping = False
         self._thread: object | None = None
         self._woken = False
@@ -292,8 +295,10 @@ class OvsdbClient:
         """
         while not self._stopping:
             before = replica.change_seqno
-            replica.run()
-            self._tell(replica)
+            with collector.paused():
+                replica.run()
+                self._tell(replica)
+                self._settling.settle()
             if replica.change_seqno == before:
                 return
             hub.sleep(0)

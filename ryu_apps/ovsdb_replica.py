@@ -13,8 +13,8 @@ from typing import Any
 
 import ovs.db.idl
 import ovs.jsonrpc
-from ryu.lib import hub
 
+from ryu_apps.turns import Turns
 from topology.rows import COLUMNS, LIMIT_COLUMNS, Change, Row, make_row
 
 # The lock (RFC 7047, 4.1.8) of whoever enforces on a server's bridges. The server gives it to one client, and to the
@@ -22,9 +22,6 @@ from topology.rows import COLUMNS, LIMIT_COLUMNS, Change, Row, make_row
 LOCK = "portcullis"
 
 DATABASE = "Open_vSwitch"
-
-# Rows between two yields to other green threads while a large update is parsed or told (about 10 ms).
-YIELD_EVERY = 128
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _OPTIONAL_TEXT: dict[str, Any] = {"type": {"key": "string", "min": 0, "max": 1}}
@@ -117,7 +114,9 @@ def schema(limits: bool) -> dict[str, Any]:
 
 
 class Replica(ovs.db.idl.Idl):
-    """The IDL, which also notes the rows an update has touched and why a connection ended.
+    """The IDL, which also notes the rows an update has touched and why a connection ended, and lets others have their
+    turn while it reads and parses: of thousands of interfaces that takes seconds. To be made and used by one green
+    thread; whatever others do meanwhile, the replica changes only by `run`, and is current only when all is parsed.
 
     ``limits``: the server that we are connected to has limits of conntrack's zones.
     """
@@ -126,11 +125,12 @@ class Replica(ovs.db.idl.Idl):
         super().__init__(remote, _helper(False), probe_interval=int(probe_interval * 1000))
         self.limits = False
         self._schema_request: object = None
+        self._breathing: object = None
         self._receive = self._session.recv
         self._session.recv = self._received
         self.touched: dict[tuple[str, uuid.UUID], None] = {}
         self.last_error: int | None = None
-        self._parsed = 0
+        self._turns = Turns()
         self.set_lock(LOCK)
         reconnect = self._session.reconnect
         for name in ("disconnected", "connect_failed"):
@@ -154,6 +154,7 @@ class Replica(ovs.db.idl.Idl):
 
     def _received(self) -> ovs.jsonrpc.Message | None:
         """The next message, if it is not the answer to our question about the schema."""
+        self._breathe_while_reading()
         message = self._receive()
         if message is not None and message.method == "monitor_canceled":
             # The database has been converted while the server runs: it tells us nothing any more.
@@ -164,6 +165,20 @@ class Replica(ovs.db.idl.Idl):
         self._use(has_limits(message.result))
         super().restart_fsm()
         return self._receive()
+
+    def _breathe_while_reading(self) -> None:
+        """A message of megabytes is read by four kilobytes, all in one go: others get their turn in between."""
+        connection = self._session.rpc
+        if connection is None or connection.stream is None or connection.stream is self._breathing:
+            return
+        self._breathing = stream = connection.stream
+        receive = stream.recv
+
+        def received(octets: int) -> tuple[int, bytes]:
+            self.cooperative_yield()
+            return receive(octets)
+
+        stream.recv = received
 
     def _use(self, limits: bool) -> None:
         """Another server than before, or another version of it: nothing that we hold is its."""
@@ -182,14 +197,13 @@ class Replica(ovs.db.idl.Idl):
         return _TOLD[self.limits]
 
     def notify(self, event: str, row: ovs.db.idl.Row, updates: ovs.db.idl.Row | None = None) -> None:
+        self.cooperative_yield()
         # The server's own table of databases comes here as well.
         if row._table.name in self.columns:
             self.touched[row._table.name, row.uuid] = None
 
     def cooperative_yield(self) -> None:
-        self._parsed += 1
-        if self._parsed % YIELD_EVERY == 0:
-            hub.sleep(0)
+        self._turns.moment()
 
     def session_number(self) -> int:
         """A number that differs between connections."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from topology.breath import breathing
 from topology.inventory import MAX_VLAN
 from topology.ports import OFPORT_LOCAL
 
@@ -218,7 +219,7 @@ FIELDS = {
 def apply_changes(database: Database, changes: Iterable[Change]) -> Database:
     """The database after the changes, in their order. The same change twice is the same as once."""
     tables: dict[str, dict[str, Row]] = {}
-    for change in changes:
+    for change in breathing(changes):
         name = FIELDS[change.table]
         rows = tables.get(name)
         if rows is None:

@@ -11,7 +11,7 @@ import pytest
 
 from ryu_apps.ovsdb import OvsdbClient
 from ryu_apps.ovsdb_facts import OvsdbLock, OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
-from tests.live.client_process import ADD_TAP1, Child, add_bridge, bridge, interface, port
+from tests.live.client_process import ADD_TAP1, ROOT, Child, add_bridge, bridge, interface, port
 from tests.live.private_ovs import PrivateOvs
 from topology.inventory import Inventory
 from topology.join import resolve
@@ -64,6 +64,44 @@ def test_a_transaction_arrives_whole(ovs, child):
     assert isinstance(fact, OvsdbUpdated)
     assert all(interface(child.database, f"t{n}") and port(child.database, f"t{n}") for n in range(100))
     assert len(bridge(child.database, "br0").ports) == 101
+
+
+# Others get their turn at every moment, as if it was always time for that; whatever they see told by then is whole.
+TURNS_OF_OTHERS = """
+import sys
+from ryu.lib import hub
+hub.patch()
+from ryu_apps.ovsdb import OvsdbClient
+from ryu_apps.turns import Turns
+facts, turns, seen = [], [], set()
+def other():
+    while True:
+        seen.update(len(fact.database.interfaces) for fact in facts)
+        hub.sleep(0)
+def moment(self):
+    turns.append(len(facts))
+    self.pass_on()
+Turns.moment = moment
+client = OvsdbClient(sys.argv[1], facts.append)
+client.start()
+hub.spawn(other)
+with hub.Timeout(60):
+    while not facts:
+        hub.sleep(0.1)
+client.stop()
+print(turns.count(0), *seen)
+"""
+
+
+def test_others_have_their_turn_while_a_snapshot_is_read_and_see_it_whole(ovs):
+    add_bridge(ovs, "br0")
+    ovs.vsctl(*(f"-- add-port br0 t{n} -- set interface t{n} type=dummy" for n in range(300)))
+    command = [sys.executable, "-W", "ignore", "-c", TURNS_OF_OTHERS, ovs.remote]
+    done = subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=90)
+    turns, *seen = done.stdout.split()
+    # Each row is parsed, noted and made into a value; there are two for each port.
+    assert int(turns) > 3 * 600, done.stdout + done.stderr
+    assert seen == ["301"]
 
 
 def test_what_others_write_for_themselves_is_not_told(ovs, child):
