@@ -25,6 +25,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +118,12 @@ class Switches:
 
 def _packed(bundle: SendBundle) -> int:
     """Pack a bundle as the controller does; its length in octets."""
-    messages = [wire.flow_mod(flow, bundle.slot, 0, wire.DELETE_STRICT) for flow in bundle.remove]
-    messages += [wire.flow_mod(flow, bundle.slot, 0) for flow in bundle.add]
-    return len(b"".join(wire.bundle_add(1, 3, message) for message in messages))
+    packed = BytesIO()
+    for flow in bundle.remove:
+        packed.write(wire.bundle_add(1, 3, wire.flow_mod(flow, bundle.slot, 0, wire.DELETE_STRICT)))
+    for flow in bundle.add:
+        packed.write(wire.bundle_add(1, 3, wire.flow_mod(flow, bundle.slot, 0)))
+    return len(packed.getvalue())
 
 
 Steps = tuple[Callable[[], Fact], Callable[[], Fact]]

@@ -201,7 +201,7 @@ def slot_named(data: bytes) -> int | None:
     return found.pop() if len(found) == 1 else None
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=2048)
 def _decode_action(kind: int, data: bytes, slot: int) -> Action:
     if kind == 0:
         return Output(port16(struct.unpack_from("!I", data, 4)[0]))

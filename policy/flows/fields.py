@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 NXM_1, OXM = 0x0001, 0x8000
+# The mask of all bits, by their number: one object each, as flows hold tens of thousands of them.
+_FULL = tuple((1 << bits) - 1 for bits in range(129))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +39,7 @@ class Field:
     @property
     def full(self) -> int:
         """The mask of all the field's bits."""
-        return (1 << self.bits) - 1
+        return _FULL[self.bits]
 
     @property
     def is_register(self) -> bool:

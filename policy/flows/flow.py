@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from policy.flows import fields as f
@@ -194,6 +195,12 @@ def refuses(flow: Flow) -> bool:
     )
 
 
+# Half of all conditions, and most actions and cookies, are those of the flows made just before: as the same objects they
+# take no memory of their own.
+_ALIKE = 1024
+
+
+@lru_cache(maxsize=_ALIKE)
 def exact(field: Field, value: int) -> Condition:
     """The test that a field has a value. Raises ``FlowError`` if the value does not fit."""
     if not 0 <= value <= field.full:
@@ -288,9 +295,15 @@ def _implies(test: Condition, want: Condition) -> bool:
     return test.field is want.field and not want.mask & ~test.mask and test.value & want.mask == want.value
 
 
+@lru_cache(maxsize=_ALIKE)
+def _same(actions: tuple[Action, ...], cookie: int) -> tuple[tuple[Action, ...], int]:
+    """The same actions and cookie as the last time, as the same objects."""
+    return actions, cookie
+
+
 def flow(table: str, priority: int, tests: Match, actions: Iterable[Action], cookie: int) -> Flow:
     """A flow that has been checked against its table's declaration. Raises ``FlowError``."""
-    result = Flow(TABLES[table], priority, tests, tuple(actions), cookie)
+    result = Flow(TABLES[table], priority, tests, *_same(tuple(actions), cookie))
     check(result)
     return result
 

@@ -86,7 +86,7 @@ def decode_match(data: bytes) -> Match:
 
 
 # Most conditions are those of many flows, on all bridges. A switch that tells others has 255 bytes for each at most.
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=1024)
 def _decode_condition(oxm_class: int, number: int, has_mask: bool, body: bytes) -> tuple[Condition, ...]:
     return tuple(_conditions(oxm_class, number, has_mask, body))
 

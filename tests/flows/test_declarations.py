@@ -220,3 +220,20 @@ def test_the_meters_of_all_vnics_are_others_and_linux_has_them():
     assert len(numbers) == 4 * len(MeterKind)
     assert max(numbers) == HIGHEST_METER < 200_000
     assert {meter_text(number).split(":")[0] for number in numbers} == {kind.label for kind in MeterKind}
+
+
+# --- what flows have in common
+
+
+def test_flows_made_one_after_the_other_have_what_is_alike_as_the_same_objects():
+    def entry(address):
+        tests = match(exact(f.SCOPE, 2**11), IPV4, exact(f.IPV4_SRC, address))
+        return flow("SRC_ID", 132, tests, [Load(f.SRC_ID, 2**20)], cookie(Kind.IDENTITY, 2**20))
+
+    one, other = entry(2**24), entry(2**25)
+    assert one != other
+    assert one.actions is other.actions
+    assert one.cookie is other.cookie
+    shared = {id(test) for test in one.match} & {id(test) for test in other.match}
+    assert len(shared) == 2
+    assert len({id(test.mask) for item in (one, other) for test in item.match if test.field.bits == 32}) == 1
