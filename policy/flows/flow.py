@@ -195,8 +195,8 @@ def refuses(flow: Flow) -> bool:
     )
 
 
-# Half of all conditions, and most actions and cookies, are those of the flows made just before: as the same objects they
-# take no memory of their own.
+# Half of all conditions, and most actions and cookies, are those of the flows just before: as the same objects they
+# take no memory.
 _ALIKE = 1024
 
 
@@ -296,14 +296,14 @@ def _implies(test: Condition, want: Condition) -> bool:
 
 
 @lru_cache(maxsize=_ALIKE)
-def _same(actions: tuple[Action, ...], cookie: int) -> tuple[tuple[Action, ...], int]:
+def same(actions: tuple[Action, ...], cookie: int) -> tuple[tuple[Action, ...], int]:
     """The same actions and cookie as the last time, as the same objects."""
     return actions, cookie
 
 
 def flow(table: str, priority: int, tests: Match, actions: Iterable[Action], cookie: int) -> Flow:
     """A flow that has been checked against its table's declaration. Raises ``FlowError``."""
-    result = Flow(TABLES[table], priority, tests, *_same(tuple(actions), cookie))
+    result = Flow(TABLES[table], priority, tests, *same(tuple(actions), cookie))
     check(result)
     return result
 

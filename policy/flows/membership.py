@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from policy.flows.borders import Members
 from policy.model import Group
@@ -12,6 +13,12 @@ from topology.vnic import Vnic
 
 # A group, and the part of it by which a vNIC may be in it.
 _Part = tuple[Group, Group]
+
+
+@lru_cache(maxsize=1024)
+def _same(members: Members) -> Members:
+    """The same set as the last time, as the same object: there are far fewer sets than vNICs."""
+    return members
 
 
 def leaves(group: Group) -> Iterator[Group]:
@@ -69,7 +76,7 @@ class GroupIndex:
             for group, leaf in self._of_vm.get(vnic.vm, ()):
                 if leaf.tenant is None or leaf.tenant == vnic.tenant:
                     found.add(group)
-        return frozenset(found)
+        return _same(frozenset(found))
 
     def _candidates(self, vnic: Vnic) -> Iterator[list[_Part]]:
         yield self._always

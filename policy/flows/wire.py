@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from policy.flows.action_wire import decode_actions, encode_actions, slot_named
-from policy.flows.flow import Action, Flow, Limit
+from policy.flows.flow import Action, Flow, Limit, same
 from policy.flows.match_wire import decode_match, encode_match
 from policy.flows.openflow import ANY, NO_BUFFER, VERSION, WireError
 from policy.flows.slots import FIRST, on_wire, place, slot_of
@@ -152,4 +152,4 @@ def _decode_flow(
         actions = _decode_instructions(instructions, FIRST if slot is None else slot)
     except (WireError, struct.error):
         return None
-    return Flow(found.table, priority, tests, actions, cookie)
+    return Flow(found.table, priority, tests, *same(actions, cookie))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from policy.flows.identity import EMPTY, NOBODY, matching, referenced_groups
 from policy.flows.identity_book import identify
+from policy.flows.membership import GroupIndex
 from policy.members import group_has, side_has
 from policy.universe import Universe
 from tests.flows.strategies import OUTSIDERS, documents, labels
@@ -93,3 +94,10 @@ def test_addresses_that_no_rule_can_tell_apart_share_an_identity():
     assert {str(prefix) for _, prefix in identities.entries} == {"10.0.0.0/8", "10.1.0.0/16"}
     assert sorted(identities.members) == sorted({NOBODY, *identities.numbers.values()})
     assert len(identities.members) == 2
+
+
+def test_vnics_in_the_same_groups_have_one_set_of_them():
+    index = GroupIndex([who("role == web", "webs"), who("app == shop", "shop")])
+    found = [index.groups_of(vnic(f"w{n}", n, [f"10.0.0.{n}"], role="web", app="shop")) for n in (1, 2)]
+    assert {group.name for group in found[0]} == {"webs", "shop"}
+    assert found[0] is found[1]
