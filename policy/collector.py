@@ -10,14 +10,19 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# Those who work just now; there may be several, in turns or in real threads, and the last to end lets the collector on.
+_paused: list[object] = []
+
 
 @contextmanager
 def paused() -> Iterator[None]:
     """No collection in here. Measured: a policy of 900,000 nodes loads in half the time, as do 37,000 flows compile."""
-    running = gc.isenabled()
+    work = object()
+    _paused.append(work)
     gc.disable()
     try:
         yield
     finally:
-        if running:
+        _paused.remove(work)
+        if not _paused:
             gc.enable()

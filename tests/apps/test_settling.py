@@ -59,3 +59,14 @@ def test_the_pause_ends_also_where_the_work_fails_and_leaves_what_was_paused():
         with collector.paused():
             pass
         assert not gc.isenabled()
+
+
+def test_who_ends_first_does_not_let_the_collector_in_on_the_others():
+    """As the worker and the client of OVSDB, who have their turns in the middle of each other's work."""
+    one, other = collector.paused(), collector.paused()
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert not gc.isenabled()
+    other.__exit__(None, None, None)
+    assert gc.isenabled()
