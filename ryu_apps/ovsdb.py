@@ -26,6 +26,7 @@ from policy import collector
 from ryu_apps.ovsdb_facts import OvsdbFact, OvsdbLock, OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWriteFailed
 from ryu_apps.ovsdb_replica import Replica
 from ryu_apps.settling import Settling
+from topology.breath import breathing
 from topology.rows import LEARNED_KEY, LIMIT_KEY, ZONE_KEY, Database, apply_changes, kept_at
 
 LOG = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ class OvsdbClient:
     def _set_key(self, key: str, what: str, values: Mapping[str, str]) -> None:
         def fill(replica: Replica) -> list[str]:
             missing = []
-            for holder, value in sorted(values.items()):
+            for holder, value in breathing(sorted(values.items())):
                 row_uuid, its_key = kept_at(holder, key)
                 row = replica.find("Interface", row_uuid)
                 if row is None:
@@ -369,6 +370,8 @@ class OvsdbClient:
             return
         requested, self._requested = self._requested, []
         for write in requested:
+            # At a start there are several for each bridge.
+            replica.cooperative_yield()
             write.transaction = ovs.db.idl.Transaction(replica)
             write.deadline = time.monotonic() + self._write_timeout
             for what in write.fill(replica):

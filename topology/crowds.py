@@ -9,6 +9,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from topology.addresses import Prefix
+from topology.breath import breathing
 from topology.prefix_index import Node, PrefixIndex, node_of
 
 C = TypeVar("C", bound=Hashable)
@@ -96,7 +97,7 @@ class _Space(Generic[C]):
             self._index.remove(node)
 
     def members(self) -> Iterator[C]:
-        for node in self._related():
+        for node in breathing(self._related()):
             if node in self._owners and self._is_crowded(node):
                 self._crowded[node] = None
             else:

@@ -109,3 +109,21 @@ assert facts[0].reason.startswith("the client failed: ")
 )  # fmt: skip
 def test_why_a_server_is_lost_is_said_in_words(tmp_path, error, said):
     assert run(f"print(ovsdb._describe({error}))", tmp_path).stdout == f"{said}\n"
+
+
+def test_others_have_their_turn_while_much_is_written(tmp_path):
+    done = run(
+        """
+from topology.breath import moments
+class Replica:
+    def find(self, table, row_uuid): return None
+turns = []
+client = OvsdbClient("unix:nowhere", facts.append)
+client.write_zones({f"u{number}": number + 1 for number in range(100)})
+moments(lambda: turns.append("turn"))
+missing = client._requested[0].fill(Replica())
+print(len(missing), len(turns))
+""",
+        tmp_path,
+    )
+    assert done.stdout == "100 3\n", done.stderr

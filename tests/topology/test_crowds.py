@@ -1,10 +1,12 @@
 """Who claims what somebody else claims too, while claims come and go: the same as looking at all pairs."""
 
+from contextvars import copy_context
 from ipaddress import ip_network
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from topology.breath import moments
 from topology.crowds import AddressCrowds, Crowds
 
 PREFIXES = tuple(map(ip_network, ("10.0.0.1", "10.0.0.2", "10.0.0.0/30", "10.0.0.0/24", "0.0.0.0/0", "10.0.1.0/24",
@@ -45,3 +47,16 @@ def test_keys(history):
             one for one in standing for other in standing if one != other and standing[one] & standing[other]
         }
         assert all(set(crowds.having(key)) == {one for one in standing if key in standing[one]} for key in range(5))
+
+
+def test_others_could_have_their_turn_while_many_are_looked_at():
+    crowds, came = AddressCrowds(), []
+    for number in range(100):
+        crowds.add(number, f"owner {number}", "x", [ip_network(f"10.0.0.{number}")])
+
+    def looked_at():
+        moments(lambda: came.append("moment"))
+        return list(crowds.members())
+
+    assert copy_context().run(looked_at) == []
+    assert len(came) == 3
