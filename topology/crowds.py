@@ -109,7 +109,7 @@ class _Space(Generic[C]):
     def _related(self) -> Iterable[Node]:
         """The nodes that overlap a touched one."""
         if len(self._touched) >= len(self._owners):
-            return [*self._owners, *self._touched]
+            return dict.fromkeys((*self._owners, *self._touched))
         found = dict(self._touched)
         for node in self._touched:
             found.update(dict.fromkeys(self._index.around(node)))

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from policy.commands.output import clean, counted, say
+from policy.commands.output import say
 from policy.commands.reasons import Reasons
 from policy.flows.cookies import LAYOUT
+from policy.plain import clean, counted
 from policy.verify.compare import FOREIGN, Compared, Difference
 from topology.ports import Bridge, VnicPort
 
