@@ -125,6 +125,7 @@ class _Memory:
         self._namespaces = NamespaceBook(problems)
         self._networks: Kept[Networks] = Kept()
         self._inventory = Inventory()
+        self._policies: Kept[tuple[Policy, ...]] = Kept()
 
     def of_good_policies(self) -> _Memory:
         """The same, after a load without a mistake: from now on a mistake raises `Enough` and is not noted."""
@@ -143,11 +144,12 @@ class _Memory:
         inventory = Inventory(machines.vms, tuple(networks.networks.values()))
         if inventory.vms is not self._inventory.vms or inventory.networks != self._inventory.networks:
             self._inventory = inventory
+        policies = tuple(sorted(said.policies, key=_walking_order))
         return Document(
             inventory=self._inventory,
             groups=said.groups,
             services=said.services,
-            policies=tuple(sorted(said.policies, key=_walking_order)),
+            policies=self._policies.of(policies, lambda: policies),
             builtins=Builtins(**{BUILTINS[name]: on for name, (_, on) in sections.builtins.items()}),
             revision=revision_of(files),
             assertions=tuple(said.assertions),

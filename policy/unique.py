@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 from policy.networks import Networks
 from policy.nodes import Node
@@ -66,28 +66,53 @@ def claims_of(vm: Vm) -> Hashable:
     return vm.id, tuple((vnic.iface_id, vnic.mac, vnic.addresses, vnic.network) for vnic in vm.vnics)
 
 
-def all_unique(vms: Sequence[Vm], networks: Networks) -> bool:
-    """True if no two of the VMs claim the same, in any kind of claim: if `Claims` would note no problem."""
-    vnics = [vnic for vm in vms for vnic in vm.vnics]
-    addresses: dict[tuple[str | None, int], list[tuple[int, int]]] = defaultdict(list)
-    for vnic in vnics:
-        scope = DEFAULT_SCOPE if vnic.network is None else networks.scope_of(vnic.network)
-        for prefix in vnic.addresses:
-            addresses[scope, prefix.version].append(ends(prefix))
-    singles: tuple[Iterable[str | None], ...] = (
-        (vm.id for vm in vms),
-        (vnic.iface_id for vnic in vnics),
-        # A sub-port may have its parent's: whether a VM may have it twice has been seen when that was read.
-        (mac for vm in vms for mac in {vnic.mac for vnic in vm.vnics}),
-    )
-    return all(map(_each_once, singles)) and all(map(_disjoint, addresses.values()))
+class Standing:
+    """What the VMs of a policy claim, of whom no two claim the same, while some come and go."""
+
+    def __init__(self, vms: Iterable[Vm], networks: Networks) -> None:
+        self._networks = networks
+        self._singles: set[tuple[str, str]] = set()
+        # In the order of where they begin, the ranges of each scope and family.
+        self._ranges: dict[tuple[str | None, int], list[tuple[int, int]]] = defaultdict(list)
+        for vm in vms:
+            self._singles.update(_singles(vm))
+            for space, found in self._ranges_of(vm):
+                self._ranges[space].append(found)
+        for ranges in self._ranges.values():
+            ranges.sort()
+
+    def change(self, gone: Iterable[Vm], come: Iterable[Vm]) -> bool:
+        """Some go, and then others come. False if one of these claims what another does (then this is of no use)."""
+        for vm in gone:
+            self._singles.difference_update(_singles(vm))
+            for space, found in self._ranges_of(vm):
+                ranges = self._ranges[space]
+                del ranges[bisect_left(ranges, found)]
+        return all(map(self._come, come))
+
+    def _come(self, vm: Vm) -> bool:
+        for single in _singles(vm):
+            if single in self._singles:
+                return False
+            self._singles.add(single)
+        for space, (first, last) in self._ranges_of(vm):
+            ranges = self._ranges[space]
+            at = bisect_left(ranges, (first, last))
+            if (at and ranges[at - 1][1] >= first) or (at < len(ranges) and ranges[at][0] <= last):
+                return False
+            ranges.insert(at, (first, last))
+        return True
+
+    def _ranges_of(self, vm: Vm) -> Iterator[tuple[tuple[str | None, int], tuple[int, int]]]:
+        for vnic in vm.vnics:
+            scope = DEFAULT_SCOPE if vnic.network is None else self._networks.scope_of(vnic.network)
+            for prefix in vnic.addresses:
+                yield (scope, prefix.version), ends(prefix)
 
 
-def _each_once(values: Iterable[str | None]) -> bool:
-    stated = [value for value in values if value is not None]
-    return len(set(stated)) == len(stated)
-
-
-def _disjoint(ranges: list[tuple[int, int]]) -> bool:
-    ranges.sort()
-    return all(end < begin for (_, end), (begin, _) in pairwise(ranges))
+def _singles(vm: Vm) -> Iterator[tuple[str, str]]:
+    if vm.id is not None:
+        yield "vm-id", vm.id
+    yield from (("iface-id", vnic.iface_id) for vnic in vm.vnics)
+    # A sub-port may have its parent's: whether a VM may have it twice has been seen when that was read.
+    yield from (("MAC", mac) for mac in {vnic.mac for vnic in vm.vnics} if mac is not None)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
+from itertools import chain
 from operator import is_
 
 from policy import fields
@@ -13,7 +14,7 @@ from policy.networks import Networks
 from policy.nodes import Kind, Node, Scalar
 from policy.problems import Problems, quoted
 from policy.selectors import BUILT_IN_PREFIXES
-from policy.unique import Claims, all_unique, claims_of
+from policy.unique import Claims, Standing, claims_of
 from topology.addresses import Prefix, parse_mac, within
 from topology.inventory import DEFAULT_SCOPE, MAX_VLAN, ROLES, InventoryVnic, Place, Vm
 
@@ -41,69 +42,117 @@ class Machines:
     names: Mapping[str | None, frozenset[str]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """The VMs of one file. ``said``: the section as it stands there; ``nodes``: what of it they were read from."""
+
+    said: Definitions
+    nodes: Mapping[str, Node]
+    vms: tuple[Vm, ...]
+    names: Mapping[str | None, frozenset[str]]
+
+
 class VmBook:
-    """The VMs of one load after the other. Of nodes that are the same objects the VM is not read again.
+    """The VMs of one load after the other. Of nodes that are the same objects the VM is not read again, and sections
+    that are the same objects are not looked into.
 
     What is kept comes from loads without a mistake; `Problems` that go on after one are for a new book only.
     """
 
     def __init__(self) -> None:
-        self._files: Sequence[Definitions] = ()
-        self._kept: dict[str, tuple[Node, Vm]] = {}
+        self._sections: Sequence[_Section] = ()
         self._networks: Networks | None = None
         self._machines = Machines()
+        # What the VMs claim, since somebody has first claimed something new.
+        self._standing: Standing | None = None
 
     def machines(
         self, definitions: Definitions, files: Sequence[Definitions], networks: Networks, problems: Problems
     ) -> Machines:
         """The VMs, each by itself; what two of them cannot both have is a problem.
 
-        ``files``: what ``definitions`` were put together from, to see at once that nothing has changed. The answer, and
-        each VM in it, is the same object as before if it is equal.
+        ``files``: what ``definitions`` were put together from, of a name in several the first. The answer, and each VM
+        in it, is the same object as before if it is equal.
         """
         # A VM says which network it is in; what that means may have changed.
         alike = self._networks is not None and networks.alike(self._networks)
-        if alike and len(files) == len(self._files) and all(map(is_, files, self._files)):
-            return self._machines
-        known = self._kept if alike else {}
-        kept: dict[str, tuple[Node, Vm]] = {}
-        claimed_anew = False
+        known = {id(section.said): section for section in self._sections} if alike else {}
+        gone = [section for number, section in known.items() if number not in set(map(id, files))]
+        before = {vm.name: (section.nodes[vm.name], vm) for section in gone for vm in section.vms}
         reader = _VmReader(networks, problems)
-        for name, (key, node) in definitions.items():
-            before = known.get(name)
-            if before is not None and before[0] is node:
-                kept[name] = before
-                continue
-            vm = reader.vm(name, key, node)
-            if vm is None:
-                continue
-            if before is None or claims_of(vm) != claims_of(before[1]):
-                claimed_anew = True
-            kept[name] = node, vm if before is None or vm != before[1] else before[1]
+        sections = [known.get(id(said)) or _read(said, definitions, before, reader) for said in files]
         reader.claims.check_addresses()
-        vms = tuple(vm for _, vm in kept.values())
         # The reader has seen only those that were read now; who claims nothing new clashes with nobody.
-        if known and claimed_anew and not all_unique(vms, networks):
-            problems.stop(Place(min(vm.place.file for vm in vms if vm.place), 1, 1), "two VMs claim the same")
-        self._files, self._kept, self._networks = tuple(files), kept, networks
-        self._machines = self._as_before(Machines(vms, _names(vms)))
+        if not alike:
+            self._standing = None
+        elif not self._claim(gone, [section for section in sections if id(section.said) not in known], networks):
+            place = Place(min(vm.place.file for vm in _vms(sections) if vm.place), 1, 1)
+            problems.stop(place, "two VMs claim the same")
+        self._machines = self._as_before(sections)
+        self._sections, self._networks = sections, networks
         return self._machines
 
-    def _as_before(self, machines: Machines) -> Machines:
-        """The same, of the objects that were there before as far as they are equal."""
-        before = self._machines
-        if len(machines.vms) == len(before.vms) and all(map(is_, machines.vms, before.vms)):
-            return before
-        known = {names: names for names in before.names.values()}
-        return Machines(machines.vms, {tenant: known.get(names, names) for tenant, names in machines.names.items()})
+    def _claim(self, gone: Iterable[_Section], come: Iterable[_Section], networks: Networks) -> bool:
+        """Settle what VMs claim, of whom some were read again. False if two claim the same."""
+        before, now = ({vm.name: vm for vm in _vms(sections)} for sections in (gone, come))
+        away: list[Vm] = []
+        new: list[Vm] = []
+        for name in before.keys() | now.keys():
+            old, vm = before.get(name), now.get(name)
+            if old is vm or (old is not None and vm is not None and claims_of(old) == claims_of(vm)):
+                continue
+            away += [] if old is None else [old]
+            new += [] if vm is None else [vm]
+        if new and self._standing is None:
+            self._standing = Standing(self._machines.vms, networks)
+        if self._standing is not None and not self._standing.change(away, new):
+            self._standing = None
+            return False
+        return True
+
+    def _as_before(self, sections: Sequence[_Section]) -> Machines:
+        """All VMs, of the objects that were there before as far as they are equal."""
+        last = self._machines
+        vms = tuple(_vms(sections))
+        if [each.names for each in sections] != [each.names for each in self._sections]:
+            known = {names: names for names in last.names.values()}
+            fresh = _names(sections)
+            return Machines(vms, {tenant: known.get(names, names) for tenant, names in fresh.items()})
+        same = len(vms) == len(last.vms) and all(map(is_, vms, last.vms))
+        return last if same else Machines(vms, last.names)
 
 
-def _names(vms: Iterable[Vm]) -> Mapping[str | None, frozenset[str]]:
+def _read(
+    said: Definitions, definitions: Definitions, before: Mapping[str, tuple[Node, Vm]], reader: _VmReader
+) -> _Section:
+    """The VMs of a file's section; those that were read ``before`` from the same nodes are as they were."""
+    nodes: dict[str, Node] = {}
+    vms: list[Vm] = []
     names: dict[str | None, set[str]] = {None: set()}
-    for vm in vms:
-        names[None].add(vm.name)
-        if vm.tenant is not None:
-            names.setdefault(vm.tenant, set()).add(vm.name)
+    for name, (key, node) in said.items():
+        known = before.get(name)
+        vm = known[1] if known is not None and known[0] is node else None
+        if vm is None and definitions[name][1] is node:
+            vm = reader.vm(name, key, node)
+            if known is not None and vm == known[1]:
+                vm = known[1]
+        if vm is not None:
+            nodes[name] = node
+            vms.append(vm)
+            for tenant in {None, vm.tenant}:
+                names.setdefault(tenant, set()).add(name)
+    return _Section(said, nodes, tuple(vms), {tenant: frozenset(found) for tenant, found in names.items()})
+
+
+def _vms(sections: Iterable[_Section]) -> Iterator[Vm]:
+    return chain.from_iterable(section.vms for section in sections)
+
+
+def _names(sections: Iterable[_Section]) -> Mapping[str | None, frozenset[str]]:
+    names: dict[str | None, set[str]] = {None: set()}
+    for section in sections:
+        for tenant, found in section.names.items():
+            names.setdefault(tenant, set()).update(found)
     return {tenant: frozenset(found) for tenant, found in names.items()}
 
 
