@@ -6,13 +6,16 @@ two vNICs of a bridge open to each other is in their network's zone, which is li
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from policy.limits import limits_of
-from policy.model import Document, Limits
+from policy.model import Document, LimitEntry, Limits
+from topology.breath import breathing
 from topology.ports import Bridge, VnicPort
 from topology.rows import Database
+from topology.shared_map import SharedMap
 from topology.zone_limits import Limits as ZoneLimits
 from topology.zone_limits import datapath_of, shared_limit, zone_row
 from topology.zones import FIRST_SHARED_ZONE
@@ -33,47 +36,68 @@ class ConnectionLimit:
     why_not: str | None
 
 
-class ConnectionLimits:
-    """The limits by vNIC, each worked out once for a policy."""
+class _OfBridge:
+    """The limits of one bridge's own zones, and what its networks' zones follow from; kept as its ports change."""
 
     def __init__(self) -> None:
-        self._document: Document | None = None
-        self._known: dict[str, tuple[VnicPort, int]] = {}
+        self._vnics: SharedMap[str, VnicPort] = SharedMap()
+        self.limits: dict[int, int] = {}
+        # How many vNICs there are in each network, by VLAN, and how many connections all of them may have.
+        self.vnics: Counter[int] = Counter()
+        self.together: Counter[int] = Counter()
 
-    def of(self, document: Document, port: VnicPort) -> int:
-        """The most connections of a firewalled vNIC."""
-        if document is not self._document:
-            self._document, self._known = document, {}
-        known = self._known.get(port.holder)
-        if known is None or known[0].vnic is not port.vnic:
-            known = self._known[port.holder] = port, limits_of(document, port.vnic).connections
-        return known[1]
+    def take(self, bridge: Bridge, limit_of: Callable[[VnicPort], int]) -> None:
+        moves = [(before, now) for _, before, now in bridge.vnics.changes_since(self._vnics)]
+        for before, _ in breathing(moves):
+            if before is not None and before.zone in self.limits:
+                self._count(before.vlan, -1, self.limits.pop(before.zone))
+        for _, now in breathing(moves):
+            if now is not None and now.zone is not None and not now.vnic.trusted:
+                self.limits[now.zone] = limit = limit_of(now)
+                self._count(now.vlan, 1, limit)
+        self._vnics = bridge.vnics
+
+    def _count(self, vlan: int, times: int, limit: int) -> None:
+        self.vnics[vlan] += times
+        self.together[vlan] += times * limit
+
+
+class ConnectionLimits:
+    """The limits by vNIC, each worked out once for the limits of a policy."""
+
+    def __init__(self) -> None:
+        self._stated: tuple[LimitEntry, ...] = ()
+        self._bridges: dict[tuple[str, str], _OfBridge] = {}
 
     def wanted(self, document: Document, database: Database, bridges: Iterable[Bridge]) -> ZoneLimits:
-        """The limits of all zones that these bridges, which are in this database, put connections into."""
+        """The limits of all zones that these bridges, all there are in this database, put connections into."""
+        if document.limits != self._stated:
+            self._stated, self._bridges = document.limits, {}
         zones: dict[str, dict[int, int]] = {}
-        shared: dict[tuple[str, int], list[int]] = {}
-        alive: set[str] = set()
+        vnics: Counter[tuple[str, int]] = Counter()
+        together: Counter[tuple[str, int]] = Counter()
+        known = {key: found for key, found in self._bridges.items() if key[0] == database.remote}
         for bridge in bridges:
             datapath = datapath_of(database, bridge.uuid)
-            for port in bridge.vnic_ports:
-                if port.vnic.trusted or port.zone is None:
-                    continue
-                alive.add(port.holder)
-                limit = self.of(document, port)
-                zones.setdefault(datapath, {})[port.zone] = limit
-                shared.setdefault((datapath, FIRST_SHARED_ZONE + port.vlan), []).append(limit)
-        for (datapath, zone), limits in shared.items():
+            found = known.pop(bridge.key, None) or self._bridges.setdefault(bridge.key, _OfBridge())
+            found.take(bridge, lambda port: limits_of(document, port.vnic).connections)
+            zones.setdefault(datapath, {}).update(found.limits)
+            vnics.update({(datapath, vlan): count for vlan, count in found.vnics.items()})
+            together.update({(datapath, vlan): limit for vlan, limit in found.together.items()})
+        for key in known:
+            del self._bridges[key]
+        for (datapath, vlan), count in vnics.items():
             # Alone in its network, a vNIC has nobody there to open connections to.
-            if len(limits) > 1:
-                zones[datapath][zone] = shared_limit(limits, LEAST_SHARED)
-        if len(self._known) > 2 * len(alive):
-            self._known = {holder: known for holder, known in self._known.items() if holder in alive}
+            if count > 1:
+                zones[datapath][FIRST_SHARED_ZONE + vlan] = shared_limit(together[datapath, vlan], LEAST_SHARED)
         return zones
 
     def state(self, document: Document, database: Database, bridge: Bridge, port: VnicPort) -> ConnectionLimit:
         """A firewalled vNIC's limit, and whether OVSDB says so of its zone."""
-        limit = self.of(document, port)
+        found = self._bridges.get(bridge.key) if document.limits == self._stated else None
+        limit = found.limits.get(port.zone) if found is not None and port.zone is not None else None
+        if limit is None:
+            limit = limits_of(document, port.vnic).connections
         return ConnectionLimit(limit, _why_not(database, bridge, port, limit))
 
 

@@ -11,7 +11,7 @@ policy, the databases and the bridge's own flows are known. Whatever is not know
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from policy.errors import Problem
@@ -59,12 +59,15 @@ from ryu_apps.policy_bounds import too_much
 from ryu_apps.refused_ports import RefusedPorts
 from ryu_apps.remote import Remote
 from ryu_apps.session import Session
+from topology.breath import breathing
+from topology.everybody import Everybody
 from topology.inventory import Inventory
 from topology.join import Resolver
 from topology.owners import Owners
 from topology.ports import Bridge, Topology, VnicPort
 from topology.rows import Database, apply_changes
-from topology.vnic import Everybody, Vnic
+from topology.shared_map import SharedMap
+from topology.vnic import Vnic
 
 SessionFact = (
     FlowsRead | ReadFailed | BundleDone | BundleRefused | MetersRead | FlowsTouched | Unwatched | RoleTold | RoleRefused
@@ -136,7 +139,7 @@ class Engine:
         self._policy_book = PolicyBook(audit=settings.audit, learn=sources_of(settings.learning.learn))
         self._bridge_books: dict[int, BridgeBook] = {}
         self._everybody = Everybody()
-        self._vnics: Mapping[str, Vnic] = {}
+        self._vnics: SharedMap[str, Vnic] = SharedMap()
         self._owners = Owners()
         self._by_dpid: dict[int, Bridge] = {}
         self._stale = True
@@ -179,11 +182,13 @@ class Engine:
                 known.database, known.error, known.write_error = self._texts.amend(database), None, None
                 known.ours, known.behind = ours, True
                 known.ask_again()
+                self.learner.look_again()
                 self._stale = True
             case OvsdbLock(remote, ours):
                 self.remotes[remote].ours = ours
                 self.remotes[remote].behind = True
                 self.remotes[remote].ask_again()
+                self.learner.look_again()
                 self._stale = True
             case OvsdbUpdated(remote, changes):
                 known = self.remotes[remote]
@@ -196,6 +201,7 @@ class Engine:
                 self._effects += self.remotes[remote].failed(what, error)
             case RetryWrites(remote, failed):
                 self.remotes[remote].retry(failed)
+                self.learner.look_again()
                 self._stale = True
             case WriteDue(remote):
                 self._effects += self.remotes[remote].write_due()
@@ -317,23 +323,29 @@ class Engine:
         databases = self._databases()
         resolved = self._resolver.resolve(databases, document.inventory, self.learner.sources)
         self.topology = self.refused.without(resolved)
+        before = self._by_dpid
         self._by_dpid = {bridge.dpid: bridge for bridge in self.topology.bridges if bridge.dpid is not None}
-        # One that waits for its zone is shut, and nobody need know of it: the change that brings it all is the first.
-        ready = (port for port in self.topology.vnic_ports if port.ready)
-        self._vnics = self._everybody.known(document.inventory, ready)
-        self._compiled = self._policy_book.prepare(document, self._vnics)
+        self._vnics = self._everybody.known(document.inventory, self.topology)
+        compiled = self._policy_book.prepare(document, self._vnics)
+        self.wanted = {
+            dpid: wanted
+            for dpid, wanted in self.wanted.items()
+            if compiled is self._compiled and self._by_dpid.get(dpid) is before.get(dpid)
+        }
+        self._compiled = compiled
         standing = {(bridge.remote, bridge.uuid): bridge.dpid for bridge in self.topology.bridges}
         self.met = frozenset(key for key, dpid in standing.items() if key in self.met or dpid in self.sessions)
-        self.wanted = {}
         self._bridge_books = {dpid: book for dpid, book in self._bridge_books.items() if dpid in self._by_dpid}
         self._stale = False
         self._write_rows()
 
     def _write_rows(self) -> None:
         """What the bridges that are ours need in their databases."""
-        ours = list(filter(self.handed_over, self.topology.bridges))
+        ours: dict[str, list[Bridge]] = {}
+        for bridge in filter(self.handed_over, self.topology.bridges):
+            ours.setdefault(bridge.remote, []).append(bridge)
         for name, remote in self.remotes.items():
-            here = [bridge for bridge in ours if bridge.remote == name]
+            here = ours.get(name, [])
             zoneless = [holder for bridge in here for holder in bridge.zoneless]
             self._effects += remote.give_zones(zoneless)
             if self.policy.document is not None and remote.database is not None and remote.database.limits:
@@ -350,7 +362,7 @@ class Engine:
         done = 0
         underway = self._underway()
         held_up: int | None = None
-        for dpid in order[begin:] + order[:begin]:
+        for dpid in breathing(order[begin:] + order[:begin]):
             session, bridge = self.sessions[dpid], self.bridge(dpid)
             if bridge is None or not session.idle:
                 continue
@@ -373,10 +385,12 @@ class Engine:
                 held_up = dpid if held_up is None else held_up
                 continue
             if dpid not in self.wanted:
-                book = self._bridge_books.setdefault(dpid, BridgeBook())
+                book = self._bridge_books.get(dpid) or BridgeBook()
+                self._bridge_books[dpid] = book
                 wanted = book.wanted(self._compiled, bridge, session.priorities())
                 self.wanted[dpid] = wanted if session.metered else unmetered(wanted)
-                done += 1
+                # Where nothing has changed, no time to speak of was spent.
+                done += self.wanted[dpid] is not session.installed
             self._effects += session.change(self.wanted[dpid], self._compiled.document.revision)
             underway[bridge.remote] += session.underway
         if held_up is not None:

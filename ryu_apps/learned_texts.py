@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ryu_apps.facts import WriteLearned
+from ryu_apps.whereabouts import Place
 from topology.learned import parse_book
 from topology.rows import LEARNED_KEY, Change, Database, InterfaceRow, Row, kept_at
 
-# Where a vNIC's text is: the remote of the database, and `topology.ports.holder`.
-Place = tuple[str, str]
 Texts = dict[Place, str]
 
 

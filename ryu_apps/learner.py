@@ -15,7 +15,7 @@ another, which has learned nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from policy.flows.learning import is_about_claims, is_about_leases, is_about_objections
@@ -25,12 +25,13 @@ from ryu_apps.learn_bounds import CHANGE_SECONDS, Notices, Paces, Who
 from ryu_apps.learn_settings import LearnSettings, sources_of
 from ryu_apps.learned_texts import Place, Texts
 from ryu_apps.open_claims import OpenClaims, Question
+from ryu_apps.whereabouts import Whereabouts, may_learn, who_is
 from topology.addresses import Address
 from topology.claims import quote, shown
 from topology.dhcp import FromClient
 from topology.frames import BROADCAST_MAC, Claim
 from topology.heard import Heard, read_heard
-from topology.learned import FIRST_USE, LEASES, Book, Learned, Source, format_book, parse_book, stated
+from topology.learned import FIRST_USE, LEASES, Book, Learned, Source, format_book, parse_book
 from topology.leases import Party, claim, hear
 from topology.owners import Owners
 from topology.ports import Bridge, Finding, Topology, VnicPort
@@ -56,7 +57,7 @@ class _Speaker:
 
     @property
     def who(self) -> Who:
-        return _who(self.port.vnic)
+        return who_is(self.port.vnic)
 
     @property
     def where(self) -> str:
@@ -71,10 +72,9 @@ class Learner:
         self._sources = sources_of(settings.learn)
         self._limit = settings.first_use
         self._parties: dict[Who, Party] = {}
-        # The interfaces of each vNIC that may learn, and those of them that had a text when last looked at.
-        self._places: dict[Who, list[Place]] = {}
-        self._written: dict[Place, Who] = {}
-        self._seen: dict[tuple[str, str], tuple[Bridge, list[tuple[Who, Place, str]]]] = {}
+        self._whereabouts = Whereabouts()
+        # The places of each vNIC that had a text when last looked at.
+        self._written: dict[Who, frozenset[Place]] = {}
         self._notices, self._paces = Notices(), Paces()
         self._open = OpenClaims()
         # When we are to be woken, and whether that might have to be earlier by now.
@@ -161,7 +161,7 @@ class Learner:
             return {}
         # Where it was asked about; elsewhere somebody else may have it.
         for port in bridge.vnic_ports:
-            if _who(port.vnic) == who and port.vlan == heard.vlan and not port.vnic.trusted and not stated(port.vnic):
+            if who_is(port.vnic) == who and port.vlan == heard.vlan and may_learn(port):
                 book = self._with_claim(_Speaker(port, bridge, owners), heard.claimed)
                 return {} if book is None else self._keep(who, replace(self._party(who), book=book))
         return {}
@@ -178,29 +178,28 @@ class Learner:
         """The rows, or what they mean, have changed: which vNICs are where, and what their rows say."""
         if self.now is None or not self._sources:
             return {}
-        rows: dict[Who, list[tuple[Place, str | None, str]]] = {}
-        for who, place, where in self._learning(topology):
-            uuid, key = kept_at(place[1], LEARNED_KEY)
-            text = databases[place[0]].interfaces[uuid].external_ids.get(key)
-            rows.setdefault(who, []).append((place, text, where))
-        self._places = {who: [place for place, _, _ in found] for who, found in rows.items()}
         texts: Texts = {}
-        written: dict[Place, Who] = {}
-        for who, found in rows.items():
-            if who not in self._parties and not any(text is not None for _, text, _ in found):
+        touched = self._whereabouts.take(topology, databases)
+        for who in touched:
+            found = [(place, _text(databases, place)) for place in self._whereabouts.places(who)]
+            written = self._written.pop(who, frozenset())
+            if not found or (who not in self._parties and all(text is None for _, text in found)):
                 continue
             party = self._party(who)
-            book = self._newest(who, party.book, found)
+            book = self._newest(who, party.book, found, written)
             if book is not party.book:
                 self._parties[who], self._restless = replace(party, book=book), True
-            if not book.stamp:
-                continue
-            text = format_book(book)
-            texts.update((place, text) for place, old, _ in found if old != text)
-            written.update((place, who) for place, _, _ in found)
-        self._written = written
-        self._forget_absent()
+            if book.stamp:
+                text = format_book(book)
+                texts.update((place, text) for place, old in found if old != text)
+                self._written[who] = frozenset(place for place, _ in found)
+        if touched:
+            self._forget_absent()
         return texts
+
+    def look_again(self) -> None:
+        """What rows say may have been asked of nobody: we have become the ones to write, or a write has failed."""
+        self._whereabouts.look_again()
 
     # --- time
 
@@ -244,7 +243,7 @@ class Learner:
             return {}
         self._restless = True
         text = format_book(party.book)
-        return dict.fromkeys(self._places.get(who, ()), text)
+        return dict.fromkeys(self._whereabouts.places(who), text)
 
     def _paced(self, speaker: _Speaker, old: Party, new: Party) -> Party:
         """The vNIC as it is to be: with nothing new, if it has learned too much of late."""
@@ -301,7 +300,7 @@ class Learner:
             if other.id == vnic.id:
                 continue
             if leased and self._just_uses(other, address):
-                speaker.squatters.append((_who(other), address))
+                speaker.squatters.append((who_is(other), address))
                 continue
             told = f"it does not learn {address} (scope {vnic.scope}): {quote(other.name)} has it"
             self._notice(speaker.who, address, Finding("learned-address", speaker.where, told))
@@ -309,7 +308,7 @@ class Learner:
         return False
 
     def _just_uses(self, vnic: Vnic, address: Address) -> bool:
-        entry = self._party(_who(vnic)).book.find(address) if vnic.learned else None
+        entry = self._party(who_is(vnic)).book.find(address) if vnic.learned else None
         return entry is not None and entry.source in FIRST_USE
 
     def _evict(self, who: Who, address: Address, heir: Vnic) -> Texts:
@@ -322,34 +321,20 @@ class Learner:
         return self._keep(who, replace(party, book=party.book.with_entries(left, self.now)))
 
     def _where(self, who: Who) -> str:
-        return next((at for _, found in self._seen.values() for each, _, at in found if each == who), "")
+        return next(map(self._whereabouts.where, self._whereabouts.places(who)), "")
 
     def _notice(self, who: Who, about: Hashable, finding: Finding) -> None:
         assert self.now is not None
         self._notices.tell(who, about, finding, self.now)
 
-    def _learning(self, topology: Topology) -> Iterable[tuple[Who, Place, str]]:
-        """The vNICs that may learn, and on which interfaces; of bridges that are as they were, as they were found."""
-        seen, self._seen = self._seen, {}
-        for bridge in topology.bridges:
-            key = bridge.remote, bridge.uuid
-            known = seen.get(key)
-            if known is None or known[0] is not bridge:
-                where = f"{shown(bridge.host)}/{shown(bridge.name)}"
-                known = bridge, [
-                    (_who(port.vnic), (bridge.remote, port.holder), f"{where}/{shown(port.name)}")
-                    for port in bridge.vnic_ports
-                    if not port.vnic.trusted and not stated(port.vnic)
-                ]
-            self._seen[key] = known
-            yield from known[1]
-
-    def _newest(self, who: Who, book: Book, rows: Iterable[tuple[Place, str | None, str]]) -> Book:
-        """The newest of what is remembered of a vNIC and what its rows say."""
+    def _newest(
+        self, who: Who, book: Book, rows: Iterable[tuple[Place, str | None]], written: Collection[Place]
+    ) -> Book:
+        """The newest of what is remembered of a vNIC and what its rows say. ``written``: those that had a text."""
         assert self.now is not None
-        for place, text, where in rows:
+        for place, text in rows:
             if text is None:
-                if self._written.get(place) == who:
+                if place in written:
                     # Somebody has taken it away: the vNIC is to forget what it has learned.
                     book = book.with_entries((), self.now)
                 continue
@@ -357,7 +342,7 @@ class Learner:
             if found is None:
                 continue
             if found.mac != who[1]:
-                self._changed_mac(who, found, where)
+                self._changed_mac(who, found, self._whereabouts.where(place))
                 book = book if book.stamp else replace(book, stamp=max(1, int(self.now)))
             elif found.stamp >= book.stamp and found != book:
                 book = found
@@ -366,31 +351,32 @@ class Learner:
     def _changed_mac(self, who: Who, other: Book, where: str) -> None:
         """A vNIC with another MAC has learned nothing."""
         assert self.now is not None
-        if (who[0], other.mac) not in self._places:
+        if not self._whereabouts.places((who[0], other.mac)):
             self._parties.pop((who[0], other.mac), None)
         if other.entries:
             told = f"what was learned for MAC {other.mac} is forgotten: its MAC is {who[1]}"
             self._notice(who, "foreign-learned", Finding("foreign-learned", where, told))
 
     def _forget_absent(self) -> None:
-        absent = [who for who in self._parties if who not in self._places]
+        present = self._whereabouts.everybody()
+        absent = [who for who in self._parties if who not in present]
         for number, who in enumerate(absent):
             if len(absent) - number > MAX_ABSENT or not self._parties[who].book.entries:
                 del self._parties[who]
-        self._notices.keep(self._places.keys())
-        self._paces.keep(self._places.keys())
+        self._notices.keep(present)
+        self._paces.keep(present)
 
 
-def _who(vnic: Vnic) -> Who:
-    return vnic.id, vnic.mac or ""
+def _text(databases: Mapping[str, Database], place: Place) -> str | None:
+    """What the rows say that a vNIC has learned."""
+    uuid, key = kept_at(place[1], LEARNED_KEY)
+    return databases[place[0]].interfaces[uuid].external_ids.get(key)
 
 
 def _port(bridge: Bridge, zone: int) -> VnicPort | None:
     """The port of the vNIC with this zone, if it may learn."""
-    for port in bridge.vnic_ports if zone else ():
-        if port.zone == zone:
-            return None if port.vnic.trusted or stated(port.vnic) else port
-    return None
+    port = bridge.by_zone.get(zone) if zone else None
+    return port if port is not None and may_learn(port) else None
 
 
 def _addressee(bridge: Bridge, copy: Copy, heard: Heard) -> VnicPort | None:
@@ -401,7 +387,7 @@ def _addressee(bridge: Bridge, copy: Copy, heard: Heard) -> VnicPort | None:
     zone, exchange = copy.dst_vnic, heard.message.exchange
     if not zone and exchange.version == 4:
         mac = exchange.client.hex(":")
-        fits = (port.zone for port in bridge.vnic_ports if port.vnic.mac == mac and port.vlan == copy.vlan)
+        fits = (port.zone for port in bridge.by_zone.values() if port.vnic.mac == mac and port.vlan == copy.vlan)
         zone = next(fits, None) or 0
     return _port(bridge, zone) if zone != copy.src_vnic else None
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from policy.flows.cookies import Kind, reason
 from policy.flows.flow import Flow
-from topology.ports import Bridge, IsolatedPort, Port, Topology, VnicPort
+from topology.ports import Bridge, IsolatedPort, Topology, VnicPort, port_order
 
 # Code of a port that is shut because a switch does not take its flows.
 REFUSED = "refused-by-switch"
@@ -47,26 +47,26 @@ class RefusedPorts:
         """The topology with these ports shut. Forgets those that are other ones now."""
         if not self._ports:
             return topology
-        standing = {
-            (bridge.dpid, port.holder): port
-            for bridge in topology.bridges
-            for port in bridge.vnic_ports
-            if bridge.dpid is not None
+        bridges = {bridge.dpid: bridge for bridge in topology.bridges if bridge.dpid is not None}
+        self._ports = {
+            (dpid, holder): (port, why)
+            for (dpid, holder), (port, why) in self._ports.items()
+            if dpid in bridges and bridges[dpid].vnics.get(holder) == port
         }
-        self._ports = {key: told for key, told in self._ports.items() if standing.get(key) == told[0]}
         if not self._ports:
             return topology
         return replace(topology, bridges=tuple(map(self._without, topology.bridges)))
 
     def _without(self, bridge: Bridge) -> Bridge:
-        ports: list[Port] = []
-        for port in bridge.ports:
-            if isinstance(port, VnicPort) and bridge.dpid is not None:
-                told = self._ports.get((bridge.dpid, port.holder))
-                if told is not None:
-                    port = _shut(port, told[1])
-            ports.append(port)
-        return replace(bridge, ports=tuple(ports))
+        told = {holder: why for (dpid, holder), (_, why) in self._ports.items() if dpid == bridge.dpid}
+        if not told:
+            return bridge
+        shut = [_shut(bridge.vnics[holder], why) for holder, why in told.items()]
+        return replace(
+            bridge,
+            vnics=bridge.vnics.with_changes(dict.fromkeys(told)),
+            others=tuple(sorted((*bridge.others, *shut), key=port_order)),
+        )
 
 
 def _shut(port: VnicPort, why: str) -> IsolatedPort:

@@ -45,6 +45,8 @@ class Remote:
     check_due: bool = False
     behind: bool = False
     writes_left: int = WRITE_BURST
+    # The limits that were missing, by the rows and the limits wanted then.
+    _missing: tuple[object, Limits, Changes] | None = None
 
     @property
     def writable(self) -> bool:
@@ -99,10 +101,12 @@ class Remote:
         """Limits of conntrack's zones that OVSDB does not show, and those that it shows and nobody wants."""
         if not self.writable or self.database is None or not self.database.limits:
             return []
-        missing = changes(self.database, wanted)
+        if self._missing is None or self._missing[:2] != (self.database.zone_rows, wanted):
+            self._missing = self.database.zone_rows, wanted, changes(self.database, wanted)
+        missing = self._missing[2]
         asked = self.limits_asked
         new = [(*zone, limit) for zone, limit in missing.items() if zone not in asked or asked[zone] != limit]
-        self.limits_asked = missing
+        self.limits_asked = dict(missing)
         return [LimitZones(self.name, tuple(sorted(new))), *self._check_later()] if new else []
 
     def secure(self, bridge: Bridge) -> list[Effect]:

@@ -25,7 +25,6 @@ from policy.flows.fields import ETH_SRC
 from policy.flows.flow import Flow, Key
 from policy.flows.meters import HIGHEST_METER, Meter
 from policy.flows.pieces import Wanted
-from policy.flows.shared_map import SharedMap
 from policy.flows.slots import FIRST
 from policy.flows.tables import TABLES
 from policy.flows.wire import Installed
@@ -42,6 +41,7 @@ from ryu_apps.facts import (
     SendBundle,
 )
 from ryu_apps.generations import RETIRE_AFTER, Found, Remains, shared_meters, sort
+from topology.shared_map import SharedMap
 
 # Seconds without an answer after which a bridge is taken for dead; OVS commits thousands of flows in well under one.
 ANSWER_SECONDS = 30.0

@@ -65,7 +65,7 @@ def _own_findings(engine: Engine) -> Iterator[Finding]:
         )
         yield Finding("too-many-copies", f"scope {scope}", message)
     for bridge in engine.topology.bridges:
-        if not engine.handed_over(bridge) and any(bridge.vnic_ports):
+        if not engine.handed_over(bridge) and bridge.vnics:
             message = f"{NOT_HANDED_OVER}: nothing is enforced there, and its vNICs are NOT firewalled"
             yield Finding("not-handed-over", f"{bridge.host}/{bridge.name}", message)
         session = _session(engine, bridge)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from topology.addresses import Prefix
 from topology.claims import Claims, quote
-from topology.inventory import DEFAULT_SCOPE, Inventory, InventoryVnic, Network, Vm, implicit_vlan
+from topology.inventory import DEFAULT_SCOPE, Inventory, InventoryVnic, Network, Vm, differing, implicit_vlan
 from topology.vlans import Problem
 from topology.vnic import Vnic
 
@@ -113,11 +113,8 @@ class Index:
         old = self._inventory
         if inventory is old:
             return Moved()
-        fresh = {vm.name: vm for vm in inventory.vms}
-        ambiguous = self._ambiguous or len(fresh) < len(inventory.vms)
-        if not ambiguous and inventory.networks == old.networks:
-            gone = [vm for name, vm in self.by_name.items() if fresh.get(name) is not vm]
-            new = [vm for name, vm in fresh.items() if self.by_name.get(name) is not vm]
+        if not self._ambiguous and inventory.networks == old.networks:
+            gone, new = differing(old, inventory)
             for vm in gone:
                 self._remove(vm)
             for vm in new:

@@ -6,8 +6,10 @@ The policy loader makes these values; `topology.join` matches them with what OVS
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
+from operator import is_
 
 from topology.addresses import Prefix
 
@@ -97,6 +99,28 @@ class Inventory:
             if network.vlan == vlan:
                 return network
         return Network(f"vlan-{vlan}", vlan)
+
+
+def differing(old: Inventory, new: Inventory) -> tuple[Sequence[Vm], Sequence[Vm]]:
+    """The VMs that an inventory has no longer, and those that it has now; all, where networks are others.
+
+    Those that are the same objects cost next to nothing.
+    """
+    if old is new:
+        return (), ()
+    if old.networks != new.networks:
+        return old.vms, new.vms
+    # Mostly what differs stands close together.
+    start = _alike(old.vms, new.vms)
+    end = min(_alike(reversed(old.vms), reversed(new.vms)), len(old.vms) - start, len(new.vms) - start)
+    before, now = old.vms[start : len(old.vms) - end], new.vms[start : len(new.vms) - end]
+    known, standing = set(map(id, before)), set(map(id, now))
+    return [vm for vm in before if id(vm) not in standing], [vm for vm in now if id(vm) not in known]
+
+
+def _alike(one: Iterable[Vm], other: Iterable[Vm]) -> int:
+    """How many VMs are the same objects until one is not."""
+    return len([*takewhile(bool, map(is_, one, other))])
 
 
 def implicit_vlan(name: str) -> int | None:

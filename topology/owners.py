@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from topology.addresses import Address
+from topology.shared_map import changed_keys
 from topology.vnic import Vnic
 
 # By the length of the prefix, and then by its first address.
@@ -22,14 +23,13 @@ class Owners:
     def take(self, vnics: Mapping[str, Vnic]) -> None:
         """From now on these are all vNICs, by id. Those that are the same objects as before are not looked into."""
         before, self._vnics = self._vnics, vnics
-        if before is vnics:
-            return
-        for name, vnic in before.items():
-            if vnics.get(name) is not vnic:
-                self._remove(vnic)
-        for name, vnic in vnics.items():
-            if before.get(name) is not vnic:
-                self._add(vnic)
+        names = changed_keys(vnics, before)
+        for name in names:
+            if name in before:
+                self._remove(before[name])
+        for name in names:
+            if name in vnics:
+                self._add(vnics[name])
 
     def of(self, scope: str, address: Address) -> Iterator[Vnic]:
         """The vNICs of a scope that may use the address, those with the longest prefix first."""
@@ -48,7 +48,7 @@ class Owners:
             space = self._spaces[vnic.scope, prefix.version]
             of_length = space[prefix.prefixlen]
             first = int(prefix.network_address)
-            left = [other for other in of_length[first] if other is not vnic]
+            left = [other for other in of_length[first] if other.id != vnic.id]
             if left:
                 of_length[first] = left
             else:

@@ -9,12 +9,23 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
+from itertools import chain
 
 from topology.claims import Claims, quote, read_claims, shown, stated_iface_id
 from topology.conflicts import Candidate, Contests
 from topology.identity import Answer, Identity, Index, identify, make_sub_port, make_vnic
 from topology.learned import Source, read_learned
-from topology.ports import OFPORT_LOCAL, Finding, IsolatedPort, Port, UplinkPort, VnicPort, holder, port_name
+from topology.ports import (
+    OFPORT_LOCAL,
+    Finding,
+    IsolatedPort,
+    Other,
+    UplinkPort,
+    VnicPort,
+    holder,
+    interfaces_of,
+    port_name,
+)
 from topology.rows import InterfaceRow, PortRow
 from topology.vlans import Problem, refused_tag, uplink_vlans, vnic_vlan
 from topology.vnic import Vnic
@@ -51,7 +62,7 @@ class Part:
     def __init__(
         self, place: Place, port: PortRow, interfaces: Sequence[Interface], zones: Mapping[str, int], index: Index
     ) -> None:
-        self.ports: list[Port] = []
+        self.ports: list[Other] = []
         self.findings: list[Finding] = []
         self.candidates: list[Candidate] = []
         self.claims: Claims | None = None
@@ -62,7 +73,12 @@ class Part:
         self._sort_in(port, interfaces)
         self._answer = self._asked(index)
         claims = self.claims
-        self._names = (claims.iface_id, claims.vm_id, claims.mac, claims.vm_name) if claims is not None else ()
+        # The names by which it may be meant in the inventory.
+        found = (claims.iface_id, claims.vm_id, claims.mac, claims.vm_name) if claims is not None else ()
+        self.names: frozenset[str] = frozenset(filter(None, found))
+        # Its OpenFlow ports, one for each interface. A vNIC and its sub-ports are one interface.
+        ports = (*self.ports, *(candidate.port for candidate in self.candidates))
+        self.ofports = [ofport for ofport, _ in {*chain.from_iterable(map(interfaces_of, ports))}]
 
     def enter(self, contests: Contests) -> None:
         """Have its candidates count among all."""
@@ -86,23 +102,9 @@ class Part:
             )
         )
 
-    def becomes(self, old: Part) -> bool:
-        """Take over the older values where they are equal, so that others see that nothing has changed; True if all."""
-        same = [mine.port for mine in self.candidates] == [other.port for other in old.candidates]
-        if same:
-            pairs = zip(self.candidates, old.candidates, strict=True)
-            self.candidates = [replace(mine, port=other.port) for mine, other in pairs]
-        if self.ports == old.ports:
-            self.ports = old.ports
-        return same and self.ports is old.ports and self.findings == old.findings
-
     def answered_alike(self, index: Index, names: set[str] | None) -> bool:
         """True if the inventory says of it what it did; of ``names`` it may say something else (None: of all)."""
-        return not self.mentions(names) or self._asked(index) == self._answer
-
-    def mentions(self, names: set[str] | None) -> bool:
-        """True if it claims to be what one of these names means (None: any name)."""
-        return self.claims is not None and (names is None or not names.isdisjoint(self._names))
+        return (names is not None and names.isdisjoint(self.names)) or self._asked(index) == self._answer
 
     def _asked(self, index: Index) -> Answer | None:
         vlan = vnic_vlan(self._port, trunk=True)

@@ -5,9 +5,12 @@ These are the values that flows are compiled from. `topology.join.resolve` makes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
 
+from topology.shared_map import SharedMap, shared
 from topology.vnic import Vnic
 
 # OVSDB's number of a bridge's own port (OFPP_LOCAL of OpenFlow 1.0); OpenFlow 1.1 and later write it 0xfffffffe.
@@ -144,15 +147,20 @@ class IsolatedPort:
     zoneless: tuple[str, ...] = ()
 
 
-Port = VnicPort | UplinkPort | IsolatedPort
+Other = UplinkPort | IsolatedPort
+Port = VnicPort | Other
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bridge:
     """A bridge of a host. ``remote`` names the database it is in.
 
     ``dpid`` None: not known, or not its own (see findings); such a bridge cannot be reached by OpenFlow. ``in_band`` is
     OVS's default, which lets its own flows (ARP, DHCP, the controller's TCP) pass before ours.
+
+    ``vnics``: the ports of vNICs, by `holder`; ``others``: all other ports, in the order of ``ports``. ``zoneless``:
+    the vNICs, by `holder`, without a conntrack zone. Those that wait for their OpenFlow port are among them: by the
+    time that the switch has made it, a vNIC is to have its zone.
     """
 
     remote: str
@@ -162,31 +170,72 @@ class Bridge:
     dpid: int | None
     fail_mode: str | None
     in_band: bool
-    ports: tuple[Port, ...]
+    vnics: SharedMap[str, VnicPort] = field(default_factory=SharedMap)
+    others: tuple[Other, ...] = ()
+    zoneless: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+
+    def with_ports(self, ports: Iterable[Port]) -> Bridge:
+        """The same bridge with these ports, and no others."""
+        found = tuple(ports)
+        vnics = {port.holder: port for port in found if isinstance(port, VnicPort)}
+        others = tuple(port for port in found if not isinstance(port, VnicPort))
+        return replace(self, vnics=shared(vnics), others=others, zoneless=zoneless_of(found))
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from all other bridges."""
+        return self.remote, self.uuid
+
+    @cached_property
+    def ports(self) -> tuple[Port, ...]:
+        """All ports, by name."""
+        return tuple(sorted((*self.others, *(port for _, port in self.vnics.pairs())), key=port_order))
 
     @property
     def vnic_ports(self) -> Iterator[VnicPort]:
         return (port for port in self.ports if isinstance(port, VnicPort))
 
+    @cached_property
+    def by_zone(self) -> Mapping[int, VnicPort]:
+        """The ports of vNICs that have a conntrack zone."""
+        return {port.zone: port for _, port in self.vnics.pairs() if port.zone is not None}
+
     @property
     def uplinks(self) -> Iterator[UplinkPort]:
-        return (port for port in self.ports if isinstance(port, UplinkPort))
+        return (port for port in self.others if isinstance(port, UplinkPort))
 
     @property
     def isolated(self) -> Iterator[IsolatedPort]:
-        return (port for port in self.ports if isinstance(port, IsolatedPort))
+        return (port for port in self.others if isinstance(port, IsolatedPort))
 
-    @property
-    def zoneless(self) -> Iterator[str]:
-        """The vNICs, by `holder`, without a conntrack zone.
 
-        Those that wait for their OpenFlow port are among them: by the time that the switch has made it, a vNIC is to
-        have its zone.
-        """
-        yield from (port.holder for port in self.vnic_ports if port.zone is None)
-        for port in self.isolated:
-            yield from port.zoneless
+def zoneless_of(ports: Iterable[Port]) -> tuple[str, ...]:
+    """Those of some ports' vNICs, by `holder`, that have no conntrack zone."""
+    found: list[str] = []
+    for port in ports:
+        if isinstance(port, VnicPort):
+            found += [port.holder] if port.zone is None else []
+        elif isinstance(port, IsolatedPort):
+            found += port.zoneless
+    return tuple(found)
+
+
+def interfaces_of(port: Port) -> Iterable[tuple[int, str | None]]:
+    """A port's OpenFlow ports, and something that tells their interfaces apart."""
+    if isinstance(port, UplinkPort):
+        return [(ofport, name) for name, ofport in port.members]
+    return [] if port.ofport is None else [(port.ofport, port.interface_uuid)]
+
+
+def bridge_order(bridge: Bridge) -> tuple[str, str, str, str]:
+    """The order of a topology's bridges."""
+    return bridge.host, bridge.name, bridge.uuid, bridge.remote
+
+
+def port_order(port: Port) -> tuple[str, str]:
+    """The order of a bridge's ports."""
+    return port.name, "" if isinstance(port, UplinkPort) else port.interface_uuid or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,3 +249,27 @@ class Topology:
     @property
     def vnic_ports(self) -> Iterator[VnicPort]:
         return (port for bridge in self.bridges for port in bridge.vnic_ports)
+
+
+class Move(NamedTuple):
+    """The port of a vNIC as it was, and as it is; None: it was not there, or is not. ``bridge``: the bridge's key."""
+
+    bridge: tuple[str, str]
+    holder: str
+    before: VnicPort | None
+    now: VnicPort | None
+
+
+def moves(old: Topology, new: Topology) -> Iterator[Move]:
+    """The ports of vNICs in which two topologies differ; bridges that are the same objects are not looked into."""
+    if old is new:
+        return
+    known = {bridge.key: bridge for bridge in old.bridges}
+    nothing: SharedMap[str, VnicPort] = SharedMap()
+    for bridge in new.bridges:
+        before = known.pop(bridge.key, None)
+        if before is not bridge:
+            changes = bridge.vnics.changes_since(before.vnics if before is not None else nothing)
+            yield from (Move(bridge.key, *change) for change in changes)
+    for gone in known.values():
+        yield from (Move(gone.key, holder, port, None) for holder, port in gone.vnics.pairs())

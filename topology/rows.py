@@ -14,6 +14,7 @@ from typing import Any
 from topology.breath import breathing
 from topology.inventory import MAX_VLAN
 from topology.ports import OFPORT_LOCAL
+from topology.shared_map import shared
 
 # From this number on OpenFlow 1.0's ports mean something else: flood, controller, the bridge itself (OVS's OFPP_MAX).
 FIRST_RESERVED = 0xFF00
@@ -199,6 +200,11 @@ class Database:
                 return name
         return self.remote
 
+    @property
+    def zone_rows(self) -> tuple[object, ...]:
+        """All rows that say how conntrack's zones are limited."""
+        return self.switches, self.datapaths, self.ct_zones
+
     def row(self, table: str, uuid: str) -> Row | None:
         """A row of a table named as in `FIELDS`, or None."""
         rows: Mapping[str, Row] = getattr(self, FIELDS[table])
@@ -214,22 +220,23 @@ FIELDS = {
     "Datapath": "datapaths",
     "CT_Zone": "ct_zones",
 }
+# Tables with a row or more for each vNIC: two versions of them are to be compared without going through all.
+_LONG = frozenset({"ports", "interfaces", "ct_zones"})
 
 
 def apply_changes(database: Database, changes: Iterable[Change]) -> Database:
     """The database after the changes, in their order. The same change twice is the same as once."""
-    tables: dict[str, dict[str, Row]] = {}
+    tables: dict[str, dict[str, Row | None]] = {}
     for change in breathing(changes):
-        name = FIELDS[change.table]
-        rows = tables.get(name)
-        if rows is None:
-            rows = tables[name] = dict(getattr(database, name))
-        if change.row is None:
-            rows.pop(change.uuid, None)
-        else:
-            rows[change.uuid] = change.row
-    fields: dict[str, Any] = dict(tables)
+        tables.setdefault(FIELDS[change.table], {})[change.uuid] = change.row
+    fields: dict[str, Any] = {name: _with(getattr(database, name), name, rows) for name, rows in tables.items()}
     return replace(database, **fields) if fields else database
+
+
+def _with(rows: Mapping[str, Row], name: str, changes: Mapping[str, Row | None]) -> Mapping[str, Row]:
+    if name in _LONG:
+        return shared(rows).with_changes(changes)
+    return {uuid: row for uuid, row in {**rows, **changes}.items() if row is not None}
 
 
 def make_row(table: str, uuid: str, columns: Mapping[str, Any]) -> Row:

@@ -5,12 +5,10 @@ A policy is evaluated on these values; the flows of a port are compiled from the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from topology.addresses import Address, Prefix
-from topology.breath import breathing
 from topology.inventory import DEFAULT_SCOPE, Inventory, Vm
 
 
@@ -52,15 +50,17 @@ class Vnic:
 
 def offline_vnics(inventory: Inventory) -> tuple[Vnic, ...]:
     """The vNICs of the inventory alone, as commands that work on files see them."""
-    scopes = _scopes(inventory)
-    return tuple(vnic for vm in inventory.vms for vnic in _of_vm(vm, scopes))
+    scopes = scopes_of(inventory)
+    return tuple(vnic for vm in inventory.vms for vnic in vnics_of(vm, scopes))
 
 
-def _scopes(inventory: Inventory) -> Mapping[str, str]:
+def scopes_of(inventory: Inventory) -> Mapping[str, str]:
+    """The scope of each network, by its name."""
     return {network.name: network.scope for network in inventory.networks}
 
 
-def _of_vm(vm: Vm, scopes: Mapping[str, str]) -> tuple[Vnic, ...]:
+def vnics_of(vm: Vm, scopes: Mapping[str, str]) -> tuple[Vnic, ...]:
+    """A VM's vNICs, as the inventory alone has them."""
     macs = {spec.iface_id: spec.mac for spec in vm.vnics}
     return tuple(
         Vnic(
@@ -78,47 +78,3 @@ def _of_vm(vm: Vm, scopes: Mapping[str, str]) -> tuple[Vnic, ...]:
         )
         for spec in vm.vnics
     )
-
-
-class Plugged(Protocol):
-    """A port that has a vNIC."""
-
-    @property
-    def vnic(self) -> Vnic: ...
-
-
-class Everybody:
-    """Every vNIC that is known: those on ports, and those of the inventory that have no port now.
-
-    Keeps what it made of a VM for as long as that VM is the same object.
-    """
-
-    def __init__(self) -> None:
-        self._inventory: Inventory | None = None
-        self._scopes: Mapping[str, str] = {}
-        self._of_vm: dict[str, tuple[Vm, tuple[Vnic, ...]]] = {}
-        self._offline: dict[str, Vnic] = {}
-
-    def known(self, inventory: Inventory, ports: Iterable[Plugged]) -> Mapping[str, Vnic]:
-        """All vNICs by id. Of one that is on several ports the first counts; one on a port counts as it is there."""
-        if inventory is not self._inventory:
-            self._take(inventory)
-        live: dict[str, Vnic] = {}
-        for port in ports:
-            live.setdefault(port.vnic.id, port.vnic)
-        return {**self._offline, **live}
-
-    def _take(self, inventory: Inventory) -> None:
-        scopes = _scopes(inventory)
-        vms = {vm.name: vm for vm in inventory.vms}
-        if scopes != self._scopes:
-            self._of_vm, self._offline = {}, {}
-        gone = [name for name, (vm, _) in self._of_vm.items() if vms.get(name) is not vm]
-        for name in gone:
-            for vnic in self._of_vm.pop(name)[1]:
-                self._offline.pop(vnic.id, None)
-        for name, vm in breathing(vms.items()):
-            if name not in self._of_vm:
-                self._of_vm[name] = vm, _of_vm(vm, scopes)
-                self._offline.update((vnic.id, vnic) for vnic in self._of_vm[name][1])
-        self._inventory, self._scopes = inventory, scopes

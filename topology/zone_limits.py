@@ -43,13 +43,14 @@ def changes(database: Database, wanted: Limits) -> Changes:
     return found
 
 
-def shared_limit(limits: Iterable[int], least: int) -> int:
-    """The limit of a zone that these vNICs share for what they open to each other: ``least``, or more if they may.
+def shared_limit(together: int, least: int) -> int:
+    """The limit of a zone that vNICs share for what they open to each other: ``least``, or more if they may have so
+    many connections ``together``.
 
     Each entry there is two vNICs': as long as each keeps to its own limit, there are half as many as all together may
     have. Whoever does not keep to his own can take all of it from the others, so it is never small.
     """
-    return max(least, sum(limits) // 2)
+    return max(least, together // 2)
 
 
 def _datapaths(database: Database) -> Iterable[str]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from topology.ports import holder
 from topology.rows import ZONE_KEY, Database, InterfaceRow
+from topology.shared_map import changed_keys
 
 # The zone of VLAN 0's network; that of VLAN n is n further. The low 12 bits are free, so a switch can fill in the VLAN.
 FIRST_SHARED_ZONE = 0xF000
@@ -50,11 +51,7 @@ class Holders:
 
     def take(self, database: Database) -> Mapping[str, int]:
         """As `holders`; valid until the next time."""
-        rows, self.changed = database.interfaces, set()
-        if rows is self._rows:
-            return self._zones
-        self.changed.update(uuid for uuid, row in rows.items() if self._rows.get(uuid) is not row)
-        self.changed.update(self._rows.keys() - rows.keys())
+        rows, self.changed = database.interfaces, changed_keys(database.interfaces, self._rows)
         touched: set[int] = set()
         for uuid in tuple(self.changed):
             for who, zone in _zones_in(self._rows.get(uuid)):

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Mapping
 
 from policy.flows.address_book import AddressBook
 from policy.flows.compile import Compiled
-from policy.flows.floods import block_of, copy_flows, network_flow
+from policy.flows.floods import block_of, copied, copy_flows, network_flow
 from policy.flows.flow import Flow, Key
 from policy.flows.identity import Identities
 from policy.flows.learning import asker_flow
@@ -21,14 +21,14 @@ from policy.flows.meters import Meter, common_meters, vnic_meters
 from policy.flows.outlook import Outlook
 from policy.flows.pieces import Piece, Pieces, Wanted, piece
 from policy.flows.rule_book import RuleBook
-from policy.flows.shared_map import SharedMap
 from policy.flows.uplinks import all_uplinks_flow, as_uplink, uplink_flows
-from policy.flows.vnics import isolated_flows, vnic_flows, zone_of
+from policy.flows.vnics import isolated_flows, vnic_flows
 from policy.limits import limits_of
 from policy.model import Document, LimitEntry, Limits
 from topology.breath import breathing
 from topology.learned import FIRST_USE
-from topology.ports import Bridge, IsolatedPort, UplinkPort, VnicPort
+from topology.ports import Bridge, IsolatedPort, UplinkPort, VnicPort, port_order
+from topology.shared_map import SharedMap
 
 Flows = Mapping[Key, Flow]
 Changes = dict[Hashable, Piece | None]
@@ -62,6 +62,7 @@ class BridgeBook:
         self._addresses = AddressBook(self._vnics, self._outlook)
         self._shut: dict[_Shut, IsolatedPort] = {}
         self._uplinks: tuple[UplinkPort, ...] = ()
+        self._trusted: dict[str, VnicPort] = {}
         # vNICs by network and block, and the blocks in which something has changed.
         self._blocks: dict[_Block, dict[int, VnicPort]] = defaultdict(dict)
         self._stale_blocks: set[_Block] = set()
@@ -109,20 +110,17 @@ class BridgeBook:
             return {}
         if self._bridge is None and bridge.dpid is not None and not compiled.learn.isdisjoint(FIRST_USE):
             changes["asker"] = piece([asker_flow(bridge.dpid)])
-        vnics = {
-            zone_of(port): port for port in bridge.vnic_ports if port.zone is not None and not port.vnic.trusted
-        }
-        gone = self._vnics.take(vnics)
+        gone = self._vnics.take(bridge.vnics)
         for zone, before in breathing(gone.items(), 8):
-            port = vnics.get(zone)
-            scope = 0 if port is None else compiled.identities.scopes.get(port.vnic.scope, 0)
-            changes["vnic", zone] = None if port is None else piece(vnic_flows(port, scope, compiled.learn))
+            now = self._vnics.by_zone.get(zone)
+            scope = 0 if now is None else compiled.identities.scopes.get(now.vnic.scope, 0)
+            changes["vnic", zone] = None if now is None else piece(vnic_flows(now, scope, compiled.learn))
             if before is not None:
                 del self._blocks[before.vlan, block_of(before)][zone]
-                self._stale_blocks.add((before.vlan, block_of(before)))
-            if port is not None:
-                self._blocks[port.vlan, block_of(port)][zone] = port
-                self._stale_blocks.add((port.vlan, block_of(port)))
+            if now is not None:
+                self._blocks[now.vlan, block_of(now)][zone] = now
+            if before is None or now is None or copied(before) != copied(now):
+                self._stale_blocks.update((port.vlan, block_of(port)) for port in (before, now) if port is not None)
         self._take_shut(bridge, changes)
         self._take_uplinks(bridge, changes)
         return gone
@@ -163,7 +161,13 @@ class BridgeBook:
         self._shut = shut
 
     def _take_uplinks(self, bridge: Bridge, changes: Changes) -> None:
-        uplinks = (*bridge.uplinks, *(as_uplink(port) for port in bridge.vnic_ports if port.vnic.trusted))
+        last = self._bridge.vnics if self._bridge is not None else SharedMap[str, VnicPort]()
+        for holder, _, now in bridge.vnics.changes_since(last):
+            self._trusted.pop(holder, None)
+            if now is not None and now.vnic.trusted:
+                self._trusted[holder] = now
+        trusted = map(as_uplink, sorted(self._trusted.values(), key=port_order))
+        uplinks = (*bridge.uplinks, *trusted)
         if uplinks == self._uplinks:
             return
         for uplink in {*self._uplinks} - {*uplinks}:

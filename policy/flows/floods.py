@@ -34,6 +34,11 @@ def block_of(port: VnicPort) -> int:
     return zone_of(port) % BLOCKS
 
 
+def copied(port: VnicPort) -> tuple[object, ...]:
+    """All of a port that its copies depend on, beside the groups of its vNIC."""
+    return port.vlan, zone_of(port), out_port_of(port), port.vnic.id, port.vnic.scope
+
+
 def network_flow(vlan: int, blocks: Iterable[int]) -> Flow:
     """The flow that sends flooded packets of a network to its blocks, and out by the uplinks."""
     actions: list[Action] = []
@@ -78,7 +83,7 @@ def too_many_copies(document: Document) -> Problem | None:
         for leaf in leaves(group):
             many.update((prefix, group) for prefix in (*leaf.cidrs, *leaf.excepts) if may_flood(prefix))
     # Mostly that is enough to know: each prefix changes the set of groups once.
-    if sum(len(vm.vnics) for vm in document.inventory.vms) * (len(many) + 1) <= MAX_COPIED:
+    if not many or sum(len(vm.vnics) for vm in document.inventory.vms) * (len(many) + 1) <= MAX_COPIED:
         return None
     crowded = identify(document, offline_vnics(document.inventory)).crowded
     if not crowded:

@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 from policy.flows.borders import EMPTY, Members
 from policy.flows.places import Place, PlaceIndex
-from policy.flows.shared_map import SharedMap
 from policy.model import Document, Group, Groups, Policy
 from policy.selectors import parse_selector
 from topology.addresses import Prefix
+from topology.shared_map import SharedMap
 
 __all__ = ["EMPTY", "FLOODED", "NOBODY", "Entry", "Identities", "Members", "Place", "matching"]
 
@@ -53,7 +53,8 @@ class Identities:
     ``flooded``: scope -> the sets of groups that the destination of a packet for many can have there, by its address
     alone; of ``crowded`` scopes the others are too many, and what is sent there is copied to nobody. ``holding``:
     group -> the identities that are in it. ``labels``: group -> a text that names it. ``edition`` differs between two
-    answers of a book where a number means something else in each, be it of a scope or of a set of groups.
+    answers of a book where a number means something else in each, be it of a scope or of a set of groups. ``many``: the
+    identities of destinations of packets for many.
     """
 
     numbers: Mapping[Members, int]
@@ -68,6 +69,7 @@ class Identities:
     labels: Mapping[Group, str] = field(default_factory=dict)
     edition: int = 0
     crowded: frozenset[str] = frozenset()
+    many: frozenset[int] = frozenset()
 
     def number(self, groups: Members) -> int:
         """The number of a set of groups that occurs."""

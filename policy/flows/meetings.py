@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from operator import attrgetter
 
 from policy.flows.identity import Identities, enforcers
-from policy.flows.rules import NumberedRule
-from policy.flows.shared_map import SharedMap
+from policy.flows.rules import NumberedRule, enforced
 from policy.model import Group, Policy, Rule, Side
 from topology.breath import breathing
+from topology.shared_map import SharedMap
 
 Numbers = frozenset[int]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Meeting:
     """A rule and who can open the connections that it is about, and to whom; ``limit``: who can enforce it.
 
@@ -35,6 +36,13 @@ class Meeting:
     def peers(self, side: Side) -> Numbers | None:
         """The identities on the other side."""
         return self.opened if side is Side.EGRESS else self.openers
+
+    @cached_property
+    def sides(self) -> tuple[tuple[Side, Numbers | None, Numbers | None], ...]:
+        """The sides at which the rule can be enforced, with the identities that decide there, and their peers."""
+        found = ((side, self.deciding(side), self.peers(side)) for side in Side if enforced(self.entry.rule, side))
+        nobody = frozenset[int]()
+        return tuple(each for each in found if nobody not in each[1:])
 
     @property
     def rest(self) -> tuple[object, ...]:
@@ -71,6 +79,7 @@ class MeetingBook:
         self._seen: tuple[Sequence[NumberedRule], Mapping[Group, Numbers]] | None = None
         # The groups that each rule names, by the rule's number.
         self._named: dict[int, frozenset[Group]] = {}
+        self._entries: dict[int, NumberedRule] = {}
 
     def meetings(self, rules: Sequence[NumberedRule], identities: Identities) -> SharedMap[int, Meeting]:
         """The meeting of each rule, by its number."""
@@ -78,15 +87,24 @@ class MeetingBook:
         holding = identities.holding
         if rules_seen is rules and holding_seen is holding:
             return self._meetings
+        pairs = ((group, holding_seen.get(group), found) for group, found in holding.items())
+        moved = {group for group, before, found in pairs if before is not found and before != found}
+        moved |= holding_seen.keys() - holding.keys()
         changes: dict[int, Meeting | None] = {}
-        stale: Iterable[NumberedRule] = rules
-        if rules_seen is rules:
-            moved = {group for group, found in holding.items() if holding_seen.get(group) != found}
-            moved |= holding_seen.keys() - holding.keys()
-            stale = (entry for entry in rules if not moved.isdisjoint(self._named[entry.number]))
-        else:
-            changes.update(dict.fromkeys(self._meetings))
-            self._named = {entry.number: _named(entry) for entry in rules}
+        new: Mapping[int, NumberedRule] = {}
+        if rules_seen is not rules:
+            entries = {entry.number: entry for entry in rules}
+            new = {number: entry for number, entry in entries.items() if not _same(entry, self._entries.get(number))}
+            changes.update(dict.fromkeys(self._entries.keys() - entries.keys()))
+            for number in changes:
+                del self._named[number]
+            self._named.update((number, _named(entry)) for number, entry in new.items())
+            self._entries = entries
+        stale = [
+            entry
+            for number, entry in self._entries.items()
+            if number in new or not moved.isdisjoint(self._named[number])
+        ]
         for entry in breathing(stale):
             found = _meeting(entry, identities)
             known = self._meetings.get(entry.number)
@@ -94,6 +112,11 @@ class MeetingBook:
         self._meetings = self._meetings.with_changes(changes)
         self._seen = rules, holding
         return self._meetings
+
+
+def _same(entry: NumberedRule, other: NumberedRule | None) -> bool:
+    """True if it is the same rule, of the same policy."""
+    return other is not None and entry.policy is other.policy and (entry.rule, entry.audit) == (other.rule, other.audit)
 
 
 def _named(entry: NumberedRule) -> frozenset[Group]:

@@ -43,11 +43,15 @@ class Outlook:
         """
         own = near | far
         same = (own, far) == (self._of_own, self._of_peers) and self._labels is identities.labels
-        if same and max(len(self._own), len(self._peers)) <= 2 * len(identities.numbers):
+        many = max(len(self._own), len(self._peers)) > 2 * len(identities.numbers)
+        if same and not many:
             return EMPTY
+        # What has none of these groups is cut down as before.
+        others = (own ^ self._of_own) | (far ^ self._of_peers)
+        for known in (self._own, self._peers):
+            for members in [*known] if many else [each for each in known if not others.isdisjoint(each)]:
+                del known[members]
         self._of_own, self._of_peers, self._labels = own, far, identities.labels
-        self._peers.clear()
-        self._own.clear()
         before = self._names
         self._names = frozenset(map(self._labels.__getitem__, own)), frozenset(map(self._labels.__getitem__, far))
         changed = (before[0] ^ self._names[0]) | (before[1] ^ self._names[1])

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from policy.flows.flow import Flow, FlowError, Key, Limit, Punt
 from policy.flows.meters import Meter
-from policy.flows.shared_map import SharedMap
 from topology.breath import breathing
+from topology.shared_map import SharedMap
 
 Piece = tuple[Flow, ...]
 Pieces = SharedMap[Hashable, Piece]

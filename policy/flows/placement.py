@@ -1,13 +1,15 @@
 """Priorities of rules within their tier's table: a place for each, with gaps, so that inserting a rule moves none.
 
 A place that a rule holds already (on the switch) is kept wherever the order of the rules allows it, so a change touches
-few flows; where nothing is held, the places are spread evenly and follow from the order alone.
+few flows; where nothing is held, the places are spread evenly and follow from the order alone. A bridge uses few of all
+rules, and its places are found in a time that grows with these, not with the others between them.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 LOWEST, HIGHEST = 2, 0xFFFE
@@ -17,37 +19,50 @@ class TooManyRules(Exception):
     """A tier has more rules than a table has priorities."""
 
 
-def place(order: Sequence[int], held: Mapping[int, int]) -> dict[int, int]:
-    """A priority for each rule, strictly falling along ``order`` (rule numbers, first to decide first).
+class Order:
+    """The rules of one tier, first to decide first, and the priorities that follow for any of them.
 
-    Raises ``TooManyRules``.
+    Which are asked for makes no difference to a rule's priority, only to the time that it takes.
     """
-    if len(order) > HIGHEST - LOWEST + 1:
-        raise TooManyRules(f"{len(order)} rules in one tier; a table holds {HIGHEST - LOWEST + 1}")
-    pairs = [(index, held[number]) for index, number in enumerate(order) if number in held]
-    # Mostly nothing was moved, and all can stay.
-    keep = pairs if _fall(pairs) else _longest_falling(pairs)
-    result: list[int] = []
-    above = HIGHEST + 1
-    start = 0
-    for index, priority in [*keep, (len(order), LOWEST - 1)]:
-        gap = index - start
-        room = above - priority - 1
-        if room < gap:
-            return _evenly(order)
-        step = (room + 1) / (gap + 1)
-        result += [above - max(round(step * (i + 1)), i + 1) for i in range(gap)]
-        if index < len(order):
-            result.append(priority)
-        above, start = priority, index + 1
-    if any(high <= low for high, low in pairwise(result)):
-        return _evenly(order)
-    return dict(zip(order, result, strict=True))
 
+    def __init__(self, numbers: Iterable[int]) -> None:
+        """Raises ``TooManyRules``."""
+        self.numbers = tuple(numbers)
+        self._index = {number: index for index, number in enumerate(self.numbers)}
+        if len(self.numbers) > HIGHEST - LOWEST + 1:
+            raise TooManyRules(f"{len(self.numbers)} rules in one tier; a table holds {HIGHEST - LOWEST + 1}")
 
-def _evenly(order: Sequence[int]) -> dict[int, int]:
-    step = (HIGHEST - LOWEST + 1) / (len(order) + 1)
-    return {number: HIGHEST - int(step * (index + 1)) for index, number in enumerate(order)}
+    def place(self, wanted: Iterable[int], held: Mapping[int, int]) -> dict[int, int]:
+        """A priority for each of ``wanted`` that is of this tier, strictly falling along the order.
+
+        ``held``: those that rules of this tier or others have already.
+        """
+        spots = sorted(self._index[number] for number in wanted if number in self._index)
+        pairs = sorted((self._index[number], found) for number, found in held.items() if number in self._index)
+        # Mostly nothing was moved, and all can stay.
+        keep = pairs if _fall(pairs) else _longest_falling(pairs)
+        result: dict[int, int] = {}
+        above, start, rest = HIGHEST + 1, 0, deque(spots)
+        for index, priority in [*keep, (len(self.numbers), LOWEST - 1)]:
+            gap = index - start
+            room = above - priority - 1
+            if room < gap:
+                return self._evenly(spots)
+            step = (room + 1) / (gap + 1)
+            while rest and rest[0] < index:
+                spot = rest.popleft()
+                nth = spot - start + 1
+                result[self.numbers[spot]] = above - max(round(step * nth), nth)
+            if rest and rest[0] == index:
+                result[self.numbers[rest.popleft()]] = priority
+            above, start = priority, index + 1
+        if any(high <= low for high, low in pairwise(result.values())):
+            return self._evenly(spots)
+        return result
+
+    def _evenly(self, spots: Iterable[int]) -> dict[int, int]:
+        step = (HIGHEST - LOWEST + 1) / (len(self.numbers) + 1)
+        return {self.numbers[index]: HIGHEST - int(step * (index + 1)) for index in spots}
 
 
 def _fall(pairs: Sequence[tuple[int, int]]) -> bool:

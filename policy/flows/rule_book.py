@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 
-from policy.flows.compile import Compiled, placed
+from policy.flows.compile import Compiled
 from policy.flows.identity import Identities, Members
 from policy.flows.local_vnics import LocalVnics, Numbers
 from policy.flows.meetings import Meeting
 from policy.flows.outlook import Outlook
 from policy.flows.pieces import Piece, piece
+from policy.flows.placement import Order
 from policy.flows.rule_uses import At, RuleUses, Use
-from policy.flows.rules import NumberedRule, RuleFlows
-from policy.flows.shared_map import SharedMap
+from policy.flows.rules import RuleFlows
 from policy.model import Side
 from topology.breath import breathing
+from topology.shared_map import SharedMap
 
 
 class RuleBook:
@@ -28,12 +29,14 @@ class RuleBook:
         self._met: tuple[Numbers, Numbers] | None = None
         # The identities of addresses that the bridge sees as its own, and what they follow from.
         self._seen_as_own: Numbers = frozenset()
-        self._own_of: tuple[object, object] | None = None
-        self._placed: tuple[Sequence[NumberedRule], Mapping[int, int], Mapping[int, int]] | None = None
+        self._own_of: tuple[Numbers, Numbers] | None = None
+        # The priorities of the rules in use, and what they follow from.
+        self._placed: tuple[Sequence[Order], set[int], Mapping[int, int], Mapping[int, int]] | None = None
         self._last_priorities: Mapping[int, int] = {}
         self._stale: set[At] = set()
         # The priority of each rule in use, and what its piece was made of.
         self._in_use: dict[At, int] = {}
+        self._held: Mapping[int, int] | None = None
         self._made_of: dict[At, tuple[object, ...]] = {}
         # The parts of its flows, and what each was made of.
         self._parts: dict[At, dict[tuple[int, ...], tuple[object, ...]]] = {}
@@ -46,7 +49,9 @@ class RuleBook:
     @property
     def priorities(self) -> Mapping[int, int]:
         """The priority of each rule in use, by its number."""
-        return {number: priority for (number, _), priority in self._in_use.items()}
+        if self._held is None:
+            self._held = {number: priority for (number, _), priority in self._in_use.items()}
+        return self._held
 
     def choose(self, compiled: Compiled) -> None:
         """Find out which rules are in use."""
@@ -54,7 +59,7 @@ class RuleBook:
         older = last.meetings if last is not None else SharedMap[int, Meeting]()
         found = {number: now for number, _, now in compiled.meetings.changes_since(older)}
         if self._met is not None and here != self._met:
-            moved = {side: here[number] ^ self._met[number] for number, side in enumerate(Side)}
+            moved = here[0] ^ self._met[0], here[1] ^ self._met[1]
             found.update((number, now) for number, now in compiled.meetings.pairs() if _concerns(now, moved))
         self._met, self._last = here, compiled
         self._stale = {at for number, meeting in found.items() for at in self._uses.take(number, meeting, here)}
@@ -65,7 +70,7 @@ class RuleBook:
         """What is new. ``seen_anew``: the identities of which the bridge tells apart more or less than before.
         ``held``: the priorities that rules have on the bridge now, by rule number."""
         stale, self._stale = self._stale, set()
-        priorities = self._priorities(compiled.rules, held)
+        priorities = self._priorities(compiled.orders, held)
         if priorities is not self._last_priorities:
             moved = {number for number, _ in priorities.items() - self._last_priorities.items()}
             stale.update(at for number in moved for at in self._uses.sides(number))
@@ -76,6 +81,8 @@ class RuleBook:
         changes: dict[Hashable, Piece | None] = {}
         for at in breathing(stale):
             use = self._uses.get(at)
+            if self._in_use.get(at) != (None if use is None else priorities[at[0]]):
+                self._held = None
             if use is None:
                 self._in_use.pop(at, None)
                 self._made_of.pop(at, None)
@@ -112,26 +119,26 @@ class RuleBook:
 
     def _find_own(self, identities: Identities) -> Numbers:
         """Find the identities of addresses that are seen as the bridge's own; those where that has changed."""
-        of = self._vnics.meant, identities.places
-        if self._own_of is not None and all(one is other for one, other in zip(of, self._own_of, strict=True)):
+        of = self._vnics.meant, identities.many
+        if of == self._own_of:
             return frozenset()
         self._own_of = of
-        many = (identities.number(entry.members) for entry, _ in identities.places.pairs() if entry.many)
-        before, self._seen_as_own = self._seen_as_own, self._vnics.meant.union(many)
+        before, self._seen_as_own = self._seen_as_own, self._vnics.meant | identities.many
         return before ^ self._seen_as_own
 
-    def _priorities(self, rules: Sequence[NumberedRule], held: Mapping[int, int]) -> Mapping[int, int]:
-        if self._placed is None or self._placed[0] is not rules or self._placed[1] != held:
-            found = placed(rules, held)
-            same = self._placed is not None and self._placed[2] == found
-            self._placed = rules, dict(held), self._placed[2] if same and self._placed is not None else found
-        return self._placed[2]
+    def _priorities(self, orders: Sequence[Order], held: Mapping[int, int]) -> Mapping[int, int]:
+        """The priorities of all rules in use. ``held``: those that they have on the bridge now."""
+        last = self._placed
+        used = {*self._uses.numbers()}
+        if last is None or last[0] is not orders or last[1] != used or (last[2] is not held and last[2] != held):
+            found = {number: place for each in orders for number, place in each.place(used, held).items()}
+            self._placed = last = orders, used, held, last[3] if last is not None and last[3] == found else found
+        return last[3]
 
 
-def _concerns(meeting: Meeting, moved: Mapping[Side, Numbers]) -> bool:
-    """True if vNICs decide by the rule under one of these identities at these sides."""
-    for side, numbers in moved.items():
-        deciding = meeting.deciding(side)
-        if deciding is not None and not deciding.isdisjoint(numbers):
+def _concerns(meeting: Meeting, moved: tuple[Numbers, Numbers]) -> bool:
+    """True if vNICs decide by the rule under one of these identities, as openers or as those meant."""
+    for side, deciding, _ in meeting.sides:
+        if deciding is not None and not deciding.isdisjoint(moved[side is Side.INGRESS]):
             return True
     return False

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from policy.flows.identity import Members, enforcers
 from policy.flows.meetings import Meeting
-from policy.flows.rules import enforced
 from policy.model import Group, Groups, Side
 
 Numbers = frozenset[int]
@@ -25,29 +24,37 @@ class Use(NamedTuple):
 
     def concerns(self, identities: Numbers) -> bool:
         """True if it names one of these."""
-        return any(found is not None and not found.isdisjoint(identities) for found in (self.own, self.peers))
+        own, peers = self.own, self.peers
+        return (own is not None and not own.isdisjoint(identities)) or (
+            peers is not None and not peers.isdisjoint(identities)
+        )
 
 
 class RuleUses:
     """What is in use on one bridge. ``near`` and ``far``: the groups asked about of a deciding vNIC, and of a peer."""
 
     def __init__(self) -> None:
-        self._uses: dict[At, Use] = {}
+        # By the rule's number, and side; rules without a use are left out.
+        self._uses: dict[int, dict[Side, Use]] = {}
         self._near: Counter[Group] = Counter()
         self._far: Counter[Group] = Counter()
         self._groups: tuple[Members, Members] | None = None
 
     def get(self, at: At) -> Use | None:
         """How a rule is used at a side; None: not at all."""
-        return self._uses.get(at)
+        return self._uses.get(at[0], _NONE).get(at[1])
 
-    def items(self) -> Iterable[tuple[At, Use]]:
+    def items(self) -> Iterator[tuple[At, Use]]:
         """All that are in use."""
-        return self._uses.items()
+        return (((number, side), use) for number, uses in self._uses.items() for side, use in uses.items())
+
+    def numbers(self) -> Iterable[int]:
+        """The rules that are in use, by number."""
+        return self._uses.keys()
 
     def sides(self, number: int) -> Iterator[At]:
         """Where a rule is in use."""
-        return ((number, side) for side in Side if (number, side) in self._uses)
+        return ((number, side) for side in self._uses.get(number, _NONE))
 
     @property
     def groups(self) -> tuple[Members, Members]:
@@ -56,24 +63,25 @@ class RuleUses:
             self._groups = frozenset(self._near), frozenset(self._far)
         return self._groups
 
-    def take(self, number: int, meeting: Meeting | None, here: tuple[Numbers, Numbers]) -> Iterator[At]:
+    def take(self, number: int, meeting: Meeting | None, here: tuple[Numbers, Numbers]) -> list[At]:
         """A rule (None: it is gone) meets these identities of the vNICs here, as openers and as those meant.
 
         Tells at which sides something has changed.
         """
-        for side in Side:
-            at = number, side
-            use = None if meeting is None else _use(meeting, side, here[side is Side.INGRESS])
-            before = self._uses.get(at)
-            if use == before:
-                continue
-            if before is not None:
-                self._count(before, side, -1)
-                del self._uses[at]
-            if use is not None:
-                self._count(use, side, 1)
-                self._uses[at] = use
-            yield at
+        before, now = self._uses.get(number, _NONE), {} if meeting is None else _uses(meeting, here)
+        if before == now:
+            return []
+        changed = [side for side in before.keys() | now.keys() if before.get(side) != now.get(side)]
+        for side in changed:
+            if side in before:
+                self._count(before[side], side, -1)
+            if side in now:
+                self._count(now[side], side, 1)
+        if now:
+            self._uses[number] = now
+        else:
+            del self._uses[number]
+        return [(number, side) for side in changed]
 
     def _count(self, use: Use, side: Side, times: int) -> None:
         entry = use.meeting.entry
@@ -93,10 +101,16 @@ class RuleUses:
                 del asked[group]
 
 
-def _use(meeting: Meeting, side: Side, local: Numbers) -> Use | None:
-    """None if no vNIC here, or no peer anywhere, can meet the rule at this side."""
-    if not enforced(meeting.entry.rule, side):
-        return None
-    deciding, peers = meeting.deciding(side), meeting.peers(side)
-    own = None if deciding is None else deciding & local
-    return None if own == frozenset() or peers == frozenset() else Use(meeting, own, peers)
+_NONE: Mapping[Side, Use] = {}
+
+
+def _uses(meeting: Meeting, here: tuple[Numbers, Numbers]) -> dict[Side, Use]:
+    """The sides at which a vNIC here can decide by the rule."""
+    found: dict[Side, Use] = {}
+    for side, deciding, peers in meeting.sides:
+        local = here[side is Side.INGRESS]
+        if deciding is None:
+            found[side] = Use(meeting, None, peers)
+        elif not deciding.isdisjoint(local):
+            found[side] = Use(meeting, deciding & local, peers)
+    return found

@@ -60,11 +60,11 @@ def sample() -> Sample:
     document = load_texts({"shop.yaml": POLICY.encode()})
     vnics = {vnic.id: vnic for vnic in offline_vnics(document.inventory)}
     ports = (
-        VnicPort("tap-web", WEB_PORT, 0, vnics["web-1"], WEB_ZONE, ""),
-        VnicPort("tap-db", DB_PORT, 0, vnics["db-1"], DB_ZONE, ""),
+        VnicPort("tap-web", WEB_PORT, 0, vnics["web-1"], WEB_ZONE, "i-web"),
+        VnicPort("tap-db", DB_PORT, 0, vnics["db-1"], DB_ZONE, "i-db"),
         UplinkPort("eth0", "uplink", (("eth0", OUTSIDE_PORT),)),
     )
-    bridge = Bridge("", "", "host-1", "br-int", 1, "secure", False, ports)
+    bridge = Bridge("", "", "host-1", "br-int", 1, "secure", False).with_ports(ports)
     compiled = prepare(document, vnics.values())
     return Sample(compiled, bridge_flows(compiled, bridge, {}))
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from policy.flows.compile import Compiled, prepare
 from policy.model import Document
+from topology.everybody import Everybody
 from topology.join import resolve
 from topology.learned import Source, format_book, parse_book
 from topology.ports import Bridge, Topology
 from topology.rows import LEARNED_KEY, Database, InterfaceRow
-from topology.vnic import Everybody
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,7 @@ def site(document: Document, databases: Iterable[Database], settings: Settings, 
     rows = {database.remote: _at(database, now) for database in databases}
     looked_at = settings.bridges or ("*",)
     topology = resolve(rows, document.inventory, settings.uplinks, looked_at, settings.learn)
-    ready = [port for port in topology.vnic_ports if port.ready]
-    vnics = Everybody().known(document.inventory, ready).values()
+    vnics = Everybody().known(document.inventory, topology).values()
     return Site(topology, prepare(document, vnics, audit=settings.audit, learn=settings.learn))
 
 
@@ -50,7 +49,7 @@ def chosen(found: Topology, remotes: Sequence[str], settings: Settings) -> tuple
     here = [bridge for bridge in found.bridges if bridge.remote in remotes]
     if settings.bridges:
         return here, []
-    ours = [bridge for bridge in here if bridge.fail_mode == "secure" or any(bridge.vnic_ports)]
+    ours = [bridge for bridge in here if bridge.fail_mode == "secure" or bridge.vnics]
     return ours, [bridge for bridge in here if bridge not in ours]
 
 

@@ -21,7 +21,7 @@ from ryu_apps.reports.desk import Line
 from ryu_apps.reports.events import timestamp
 from ryu_apps.session import Session
 from ryu_apps.status import NOT_HANDED_OVER, in_force
-from topology.ports import Bridge, IsolatedPort, Port, UplinkPort, VnicPort
+from topology.ports import Bridge, IsolatedPort, Port, UplinkPort, VnicPort, port_order
 from topology.vnic import Vnic
 
 POLICY, DRIFT, BRIDGE, VNIC, CONTROLLER = "policy", "drift", "bridge", "vnic", "controller"
@@ -231,14 +231,17 @@ class Happenings:
                 continue
             self._looked_at[key] = bridge, handed_over
             revision = session.in_force if session is not None and handed_over else None
-            yield from self._of_bridge(key, bridge, handed_over, revision)
+            before = last[0] if last is not None and last[1] is handed_over else None
+            yield from self._of_bridge(key, before, bridge, handed_over, revision)
 
     def _of_bridge(
-        self, key: tuple[str, str], bridge: Bridge, handed_over: bool, revision: str | None
+        self, key: tuple[str, str], last: Bridge | None, bridge: Bridge, handed_over: bool, revision: str | None
     ) -> Iterator[Happening]:
+        """``last``: the bridge as it was when it was looked at and nothing else was so otherwise."""
+        ports, gone = _differing(last, bridge)
         known = self._ports.get(key, {})
-        now: dict[str, _Known] = {}
-        for port in bridge.ports:
+        now = {name: each for name, each in known.items() if name not in gone} if last is not None else {}
+        for port in ports:
             before = known.get(port.name)
             if before is not None and before.port is port and before.handed_over is handed_over:
                 now[port.name] = before
@@ -297,6 +300,20 @@ def _who(port: Port) -> dict[str, Any]:
     if vnic is not None:
         return {"vnic": vnic.name, "vm": vnic.vm, "tenant": vnic.tenant}
     return {"vnic": port.who if isinstance(port, IsolatedPort) else None, "vm": None, "tenant": None}
+
+
+def _differing(last: Bridge | None, bridge: Bridge) -> tuple[list[Port], set[str]]:
+    """The ports that are others than those of the bridge as it was last (None: all), by name; and the names of those
+    that were there instead."""
+    if last is None:
+        return [*bridge.ports], set()
+    changes = [(before, now) for _, before, now in bridge.vnics.changes_since(last.vnics)]
+    ports: list[Port] = [now for _, now in changes if now is not None]
+    gone: list[Port] = [before for before, _ in changes if before is not None]
+    if bridge.others is not last.others:
+        ports += bridge.others
+        gone += last.others
+    return sorted(ports, key=port_order), {port.name for port in gone}
 
 
 def _where(bridge: Bridge) -> dict[str, Any]:

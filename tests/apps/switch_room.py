@@ -24,7 +24,7 @@ ERROR = struct.Struct("!BBHIHH")
 # A small bridge whose flows have all shapes.
 VNIC = Vnic("web", mac="52:54:00:00:00:01", addresses=tuple(map(ip_network, ("10.0.0.1/32", "2001:db8::1/128"))))
 PORTS = (VnicPort("tap", 7, 10, VNIC, 99, "u"), UplinkPort("bond", "uplink", (("e0", 1), ("e1", 2))))
-BRIDGE = Bridge("r", "u", "h", "br0", DPID, "secure", False, PORTS)
+BRIDGE = Bridge("r", "u", "h", "br0", DPID, "secure", False).with_ports(PORTS)
 FLOWS = tuple(bridge_flows(prepare(NO_POLICY, [VNIC]), BRIDGE, {}).values())
 
 

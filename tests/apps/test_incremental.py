@@ -5,6 +5,7 @@ identities, meetings, the flows of each bridge, the difference sent) is held aga
 """
 
 from contextlib import contextmanager
+from copy import copy, deepcopy
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -21,15 +22,18 @@ from policy.flows.difference import difference
 from policy.flows.pieces import Wanted, flat
 from policy.load import Loader
 from policy.model import Side
+from ryu_apps.connection_limits import ConnectionLimits
 from ryu_apps.facts import PolicyLoaded, PolicyRefused
-from ryu_apps.learner import LearnSettings
+from ryu_apps.learner import Learner, LearnSettings
 from ryu_apps.session import Session
+from ryu_apps.whereabouts import Whereabouts
 from tests.apps.test_histories import back, change, connect, lose, refusing
 from tests.apps.worlds import UPLINKS, World
 from tests.examples import examples
 from tests.topology.builders import P, database, vnic
+from topology.everybody import Everybody
 from topology.join import Resolver, resolve
-from topology.vnic import Everybody, offline_vnics
+from topology.vnic import offline_vnics
 
 A, B = "unix:a", "unix:b"
 
@@ -54,10 +58,9 @@ class CheckedResolver(Resolver):
 
 
 class CheckedEverybody(Everybody):
-    def known(self, inventory, ports):
-        ports = tuple(ports)
-        found = super().known(inventory, ports)
-        live = {port.vnic.id: port.vnic for port in reversed(ports)}
+    def known(self, inventory, topology):
+        found = super().known(inventory, topology)
+        live = {port.vnic.id: port.vnic for port in reversed([*topology.vnic_ports]) if port.ready}
         assert found == {**{vnic.id: vnic for vnic in offline_vnics(inventory)}, **live}
         return found
 
@@ -72,6 +75,7 @@ class CheckedPolicyBook(PolicyBook):
         )
         for name in ("numbers", "members", "scopes", "flooded", "holding", "entries", "blocks", "of_vnic"):
             assert dict(getattr(found.identities, name)) == dict(getattr(fresh.identities, name)), name
+        assert found.identities.many == fresh.identities.many and found.identities.crowded == fresh.identities.crowded
         assert {number: meets(meeting) for number, meeting in found.meetings.items()} == {
             number: meets(meeting) for number, meeting in fresh.meetings.items()
         }
@@ -91,6 +95,35 @@ class CheckedBridgeBook(BridgeBook):
         assert {key: set(piece) for key, piece in found.own.items()} == {
             key: set(piece) for key, piece in fresh.own.items()
         }
+        return found
+
+
+class CheckedLimits(ConnectionLimits):
+    def wanted(self, document, database, bridges):
+        bridges = [*bridges]
+        found = super().wanted(document, database, bridges)
+        assert found == ConnectionLimits().wanted(document, database, bridges)
+        return found
+
+
+class CheckedLearner(Learner):
+    def follow(self, topology, databases):
+        """Whoever looks at all vNICs, with what is known of them now, comes to the same."""
+        other = copy(self)
+        other._whereabouts = Whereabouts()
+        for kept in ("_parties", "_written", "_notices", "_paces"):
+            setattr(other, kept, deepcopy(getattr(self, kept)))
+        found, fresh = super().follow(topology, databases), Learner.follow(other, topology, databases)
+        assert found == fresh
+        mine, anew = self._whereabouts, other._whereabouts
+        if self.now is not None:
+            assert mine.everybody() == anew.everybody()
+            assert all({*mine.places(who)} == {*anew.places(who)} for who in mine.everybody())
+            # Of those who are gone it knows as little as when they went.
+            for learner in (self, other):
+                learner._forget_absent()
+            assert self._written == {who: each for who, each in other._written.items() if who in anew.everybody()}
+        assert self._parties == other._parties
         return found
 
 
@@ -118,13 +151,15 @@ def everything_checked(collide, most_copied):
     with (
         patch("policy.flows.identity_book.MAX_COPIED", most_copied),
         patch("policy.flows.cookies.digest", found),
-        patch("policy.flows.identity_book.digest", found),
+        patch("policy.flows.numbering.digest", found),
         patch.multiple(
             "ryu_apps.engine",
             Resolver=CheckedResolver,
             Everybody=CheckedEverybody,
             PolicyBook=CheckedPolicyBook,
             BridgeBook=CheckedBridgeBook,
+            ConnectionLimits=CheckedLimits,
+            Learner=CheckedLearner,
             Session=CheckedSession,
         ),
     ):
@@ -186,8 +221,9 @@ RULES = (
 )
 
 
-def policy_files(machines, networks, groups, first, second, builtin):
+def policy_files(machines, networks, groups, first, second, builtin, limit):
     found = {"base.yaml": f"version: 1\nnetworks: {networks}\nbuiltins: {{dhcp-client: {builtin}}}\n"}
+    found["limits.yaml"] = f"limits: {{some: {{for: {{match: role == web}}, connections: {limit}}}}}\n"
     for name, machine in machines.items():
         role, tenant, network, addresses, mac, trusted, sub_port = machine
         number = NAMES.index(name) + 1
@@ -222,6 +258,7 @@ policies = st.builds(
     st.lists(st.sampled_from(RULES), max_size=5),
     st.lists(st.sampled_from(RULES), max_size=3),
     st.sampled_from(("on", "off")),
+    st.sampled_from((7, 70)),
 )
 LEARNED = (
     *(None,) * 4,
@@ -269,7 +306,8 @@ def rows(remote, wanted):
             one = vnic(name, iface_id, mac, tag=tag, **ids) if iface_id else P(name)
             bridges[bridge].append(replace(one, ofport={"own": number, "first": 1, None: None}[ofport]))
     first, host = (1, "hv1") if remote == A else (11, "hv2")
-    return database(*bridges["br0"], remote=remote, host=host, dpid=first, br1=bridges["br1"])
+    found = database(*bridges["br0"], remote=remote, host=host, dpid=first, br1=bridges["br1"])
+    return replace(found, limits=remote == A)
 
 
 def tell_policy(world, new, only=None):
@@ -300,7 +338,7 @@ def put(world, remote, wanted):
         world.servers[remote] = world.with_writes(new)
 
 
-FILES = ("base.yaml", "groups.yaml", "first.yaml", "second.yaml", *(f"{name}.yaml" for name in NAMES))
+FILES = ("base.yaml", "limits.yaml", "groups.yaml", "first.yaml", "second.yaml", *(f"{name}.yaml" for name in NAMES))
 REFUSALS = (None, refusing(Kind.VNIC), refusing(Kind.RULE))
 remotes = st.sampled_from((A, B))
 dpids = st.sampled_from((1, 2, 11, 12))

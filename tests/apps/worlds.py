@@ -50,6 +50,7 @@ from ryu_apps.ovsdb_facts import OvsdbLost, OvsdbSnapshot, OvsdbUpdated, OvsdbWr
 from ryu_apps.remote import WRITE_PACE
 from ryu_apps.status import enforced, status_of
 from tests.apps.bridges import Switch, plain
+from topology.everybody import Everybody
 from topology.join import resolve
 from topology.ports import VnicPort, holder
 from topology.rows import (
@@ -63,7 +64,6 @@ from topology.rows import (
     apply_changes,
     kept_at,
 )
-from topology.vnic import Everybody
 
 UPLINKS = ("eth*",)
 # Of as many answers as this a world remembers what they were worked out of.
@@ -314,12 +314,12 @@ class World:
         topology = replace(
             topology,
             bridges=tuple(
-                replace(bridge, ports=tuple(_shut_if(port, refused, self.engine) for port in bridge.ports))
+                bridge.with_ports(_shut_if(port, refused, self.engine) for port in bridge.ports)
                 for bridge in topology.bridges
             ),
         )
         bridge = next(bridge for bridge in topology.bridges if bridge.dpid == dpid)
-        vnics = Everybody().known(document.inventory, (port for port in topology.vnic_ports if port.ready))
+        vnics = Everybody().known(document.inventory, topology)
         wanted = BridgeBook().wanted(prepare(document, vnics.values(), learn=learn), bridge, {})
         return plain((wanted if self.switches[dpid].most_meters else unmetered(wanted)).flat())
 

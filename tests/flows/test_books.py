@@ -9,6 +9,7 @@ from policy.flows.bridge_book import BridgeBook, bridge_flows
 from policy.flows.compile import PolicyBook, prepare
 from policy.model import Group
 from tests.flows.worlds import World, cidrs, document, policy, rule, who
+from topology.shared_map import shared
 
 NETS = cidrs("10.0.0.0/16", "2001:db8::/48", but=["10.0.1.0/30"], name="nets")
 # Groups by name, each as it is in one policy or another: some share a part, some are ranges within what a vNIC owns,
@@ -22,7 +23,7 @@ GROUPS = (
     (cidrs("0.0.0.0/0", but=["10.0.0.0/8"], scope="lab"),),
 )
 WORLD = World(document())
-VNICS = {vnic.id: vnic for vnic in WORLD.vnics()}
+VNICS = shared({vnic.id: vnic for vnic in WORLD.vnics()})
 BRIDGES = [WORLD.bridge(name) for name in ("left", "right")]
 
 sides = st.one_of(st.none(), st.integers(0, len(GROUPS) - 1))

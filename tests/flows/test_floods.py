@@ -13,6 +13,7 @@ from policy.load import load_texts
 from policy.model import UDP
 from tests.flows.packets import ip, with_ports
 from tests.flows.worlds import World, cidrs, document, mac_of, policy, rule, vnic, who
+from topology.shared_map import shared
 from topology.vnic import Vnic
 
 NAMES = cidrs("224.0.0.251", name="names")
@@ -88,7 +89,7 @@ def test_what_was_too_much_is_copied_again_once_it_is_not():
     more = usual | {f"x{n}": vnic(f"x{n}", 50 + n, [f"10.0.7.{n}"], kind=f"k{n}") for n in range(9)}
     book = PolicyBook()
     with patch("policy.flows.identity_book.MAX_COPIED", 8):
-        seen = [book.prepare(text, each).identities for each in (usual, more, usual)]
+        seen = [book.prepare(text, shared(each)).identities for each in (usual, more, usual)]
     assert [each.crowded for each in seen] == [frozenset(), {"default"}, frozenset()]
     assert dict(seen[2].flooded) == dict(seen[0].flooded) != dict(seen[1].flooded)
     assert dict(seen[2].numbers) == dict(seen[0].numbers)

@@ -8,10 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.flows.placement import HIGHEST, LOWEST, TooManyRules, place
+from policy.flows.placement import HIGHEST, LOWEST, Order, TooManyRules
 
 orders = st.lists(st.integers(1, 2**32 - 1), max_size=60, unique=True)
 places = st.one_of(st.integers(LOWEST, HIGHEST), st.integers(LOWEST, LOWEST + 5), st.integers(HIGHEST - 5, HIGHEST))
+
+
+def place(order, held):
+    return Order(order).place(order, held)
 
 
 def check_order(order, found):
@@ -25,6 +29,14 @@ def check_order(order, found):
 def test_places_fall_strictly_whatever_is_held(order, data):
     held = {number: data.draw(st.integers(-1, 70_000) | places) for number in order if data.draw(st.booleans())}
     check_order(order, place(order, held))
+
+
+@given(orders, st.data())
+def test_whoever_asks_for_few_is_told_the_same(order, data):
+    held = {number: data.draw(st.integers(-1, 70_000) | places) for number in order if data.draw(st.booleans())}
+    few = data.draw(st.sets(st.sampled_from([*order, 0])))
+    everything = place(order, held)
+    assert Order(order).place(few, held | {0: 7}) == {number: everything[number] for number in few - {0}}
 
 
 @given(orders)

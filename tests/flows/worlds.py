@@ -112,7 +112,7 @@ def bridge_meters(document: Document, bridge: Bridge) -> dict[int, Meter]:
 
 def bridge(name: str, ports: Iterable[Port]) -> Bridge:
     """A bridge with these ports."""
-    return Bridge("test", f"uuid-{name}", "host", name, 1, "secure", False, tuple(ports))
+    return Bridge("test", f"uuid-{name}", "host", name, 1, "secure", False).with_ports(ports)
 
 
 def vnic_port(ofport: int, vlan: int, found: Vnic, zone: int, tag: int = 0) -> VnicPort:

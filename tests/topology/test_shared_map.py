@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from weakref import ref
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.flows.shared_map import SharedMap
+from topology.shared_map import SharedMap, changed_keys, shared
 
 changes = st.dictionaries(st.integers(0, 600), st.one_of(st.none(), st.integers(0, 2)), max_size=20)
 
@@ -29,6 +30,14 @@ def test_versions(several, data):
         for key in plain[one].keys() | plain[two].keys()
         if plain[one].get(key) != plain[two].get(key)
     }
+    # It is remembered between which two versions that was.
+    assert {key: (then, now) for key, then, now in versions[two].changes_since(versions[one])} == found
+    assert changed_keys(versions[two], versions[one]) == found.keys()
+    for version, expected in zip(versions, plain, strict=True):
+        assert changed_keys(version, versions[one]) == {
+            key for key in plain[one].keys() | expected.keys() if plain[one].get(key) != expected.get(key)
+        }
+        assert (version == versions[one]) == (expected == plain[one]) and version == expected == shared(expected)
 
 
 class Key(str):
@@ -49,3 +58,19 @@ def test_where_only_values_have_changed_no_key_is_looked_up():
     assert sum(1 for _ in after.changes_since(before)) == 500
     assert sum(value for _, value in after.pairs()) == 1500
     assert Key.looked_up == 0
+
+
+def test_plain_mappings_are_compared_by_their_objects():
+    one, other = object(), object()
+    assert changed_keys({1: one, 2: one, 4: one}, {1: one, 2: other, 3: one}) == {2, 3, 4}
+    assert changed_keys(shared({1: one}), {1: one, 2: other}) == {2}
+
+
+def test_an_older_version_is_not_kept_alive():
+    before = SharedMap().with_changes({1: 1})
+    after = before.with_changes({1: 2})
+    assert after.changes_since(before) == [(1, 1, 2)]
+    alive = ref(before)
+    del before
+    assert alive() is None
+    assert after.changes_since(SharedMap().with_changes({1: 3})) == [(1, 3, 2)]
