@@ -39,6 +39,7 @@ from ryu_apps.engine import Engine, EngineSettings
 from ryu_apps.facts import (
     BundleDone,
     ClaimBridge,
+    Clock,
     Fact,
     FlowsRead,
     GoOn,
@@ -54,6 +55,9 @@ from ryu_apps.ovsdb_facts import OvsdbSnapshot, OvsdbUpdated
 from ryu_apps.settling import Settling
 from ryu_apps.status import status_of
 from topology.rows import ZONE_KEY, BridgeRow, Change, InterfaceRow, PortRow
+
+# What time it is.
+NOW = 1_800_000_000.0
 
 
 @dataclass
@@ -82,7 +86,7 @@ class Switches:
         while waiting:
             begin = time.process_time()
             with collector.paused():
-                effects = self.engine.handle(waiting)
+                effects = self.engine.handle([Clock(NOW), *waiting])
                 packed = [(effect, _packed(effect)) for effect in effects if isinstance(effect, SendBundle)]
                 packed_at = time.process_time()
                 self.settling.settle()
@@ -129,11 +133,15 @@ def _packed(bundle: SendBundle) -> int:
 Steps = tuple[Callable[[], Fact], Callable[[], Fact]]
 
 
-def changes(switches: Switches, base: Document, others: Mapping[str, Document]) -> Iterator[tuple[str, Steps]]:
-    """The kinds of change: how one is made, and taken back."""
+def changes(switches: Switches, edits: Mapping[str, tuple[Document, Document]]) -> Iterator[tuple[str, Steps]]:
+    """The kinds of change: how one is made, and taken back. ``edits``: documents before a file's edit, and after."""
     tap = "i-tap7"
-    for name, document in others.items():
-        yield f"{name}, policy file", (lambda document=document: PolicyLoaded(document), lambda: PolicyLoaded(base))  # type: ignore[misc]
+    for name, (before, after) in edits.items():
+        switches.tell(PolicyLoaded(before))
+        yield (
+            f"{name}, policy file",
+            (lambda after=after: PolicyLoaded(after), lambda before=before: PolicyLoaded(before)),  # type: ignore[misc]
+        )
     port = switches.rows[tap].ofport
     yield (
         "label, OVSDB",
@@ -199,13 +207,15 @@ def measured(size: Size, times: int) -> dict[str, Any]:
     texts = policy_texts(size)
     loader = Loader()
     load, document = _timed(lambda: loader.load_texts(texts))
-    edited = {}
-    for name in EDITS:
-        other = policy_texts(size, **{name: True})
-        edited[name] = _timed(lambda other=other: loader.load_texts(other))  # type: ignore[misc]
-        loader.load_texts(texts)
+    reading: dict[str, float] = {}
+    edits: dict[str, tuple[Document, Document]] = {}
+    with collector.paused():
+        for name in EDITS:
+            other, before = policy_texts(size, **{name: True}), loader.load_texts(texts)
+            reading[name], edited = _timed(lambda other=other: loader.load_texts(other))  # type: ignore[misc]
+            edits[name] = before, edited
     gc.collect()
-    before = _memory("VmRSS")
+    policy = _memory("VmRSS")
     rows = database(size)
     switches = Switches(Engine(EngineSettings((REMOTE,), ("eth*",))), dict(rows.interfaces))
     ups = (SwitchUp(bridge + 1, 1) for bridge in range(size.bridges))
@@ -215,7 +225,7 @@ def measured(size: Size, times: int) -> dict[str, Any]:
     gc.collect()
     after = _memory("VmRSS")
     kinds = {}
-    for name, steps in changes(switches, document, {name: made for name, (_, made) in edited.items()}):
+    for name, steps in changes(switches, edits):
         found = [switches.tell(steps[number % 2]()) for number in range(times)]
         seconds = sorted(each.seconds for each in found)
         kinds[name] = {
@@ -232,14 +242,14 @@ def measured(size: Size, times: int) -> dict[str, Any]:
         "rules": sum(len(policy.rules) for policy in document.policies),
         "flows": cold.flow_mods,
         "load": load,
-        "load_after_edit": {name: seconds for name, (seconds, _) in edited.items()},
+        "load_after_edit": reading,
         "cold": cold.seconds,
         "collector": cold.afterwards,
         "octets": cold.octets,
         "status": status,
         "memory": {
             "process": empty,
-            "policy": before,
+            "policy": policy,
             "cold": after,
             "end": _memory("VmRSS"),
             "peak": _memory("VmHWM"),
