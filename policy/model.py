@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from policy.selectors import Selector
-from topology.addresses import Prefix
+from topology.addresses import Prefix, may_flood
 from topology.inventory import Inventory, Place
 
 ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
@@ -94,15 +94,19 @@ class Group:
     tenant: str | None = None
     shared: bool = field(default=False, compare=False)
     place: Place | None = field(default=None, compare=False)
+    # Whether packets for many may have destinations in its CIDRs or exceptions.
+    floods: bool = field(default=False, init=False, repr=False, compare=False)
     _hash: int = field(default=0, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Hashes everything that is compared, once: groups are looked up all the time, and lists of CIDRs are long.
+        """Looks through its CIDRs, and hashes all that is compared, once: groups are looked up all the time, and lists
+        of CIDRs are long.
 
         Whoever writes a policy must not be able to make groups with the same hash. Python hashes texts and bytes with
         a secret of the process, but addresses as mere numbers.
         """
         who = (self.name, self.tenant, self.scope, self.selector, self.vms, self.any_of)
+        object.__setattr__(self, "floods", any(map(may_flood, (*self.cidrs, *self.excepts))))
         object.__setattr__(self, "_hash", hash((*who, _packed(self.cidrs), _packed(self.excepts))))
 
     def __hash__(self) -> int:

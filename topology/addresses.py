@@ -74,6 +74,17 @@ def within(inner: Prefix, outer: Prefix) -> bool:
     return same_family and inner.prefixlen >= outer.prefixlen and inner.network_address in outer
 
 
+# Destinations of packets for many: multicast (RFC 5771, RFC 4291) and the limited broadcast (RFC 919).
+FLOODED: tuple[Prefix, ...] = (IPv4Network("224.0.0.0/4"), IPv4Network("255.255.255.255/32"), IPv6Network("ff00::/8"))
+_FLOODED = {version: [ends(prefix) for prefix in FLOODED if prefix.version == version] for version in (4, 6)}
+
+
+def may_flood(prefix: Prefix) -> bool:
+    """True if packets for many can have destinations in a prefix."""
+    first, last = ends(prefix)
+    return any(begin <= last and first <= end for begin, end in _FLOODED[prefix.version])
+
+
 def parse_address(text: str) -> Address:
     """One address. Raises ``ValueError``."""
     if "%" in text:

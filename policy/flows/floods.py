@@ -7,18 +7,19 @@ has one flow for each set of such CIDRs that a flooded destination can have (mos
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 
 from policy.errors import Problem
 from policy.flows import fields as f
 from policy.flows.cookies import Kind, cookie
 from policy.flows.flow import Action, Flow, Load, Resubmit, exact, flow, match
 from policy.flows.identity import Identities, Members, referenced_groups
-from policy.flows.identity_book import MAX_COPIED, identify, may_flood
+from policy.flows.identity_book import MAX_COPIED, identify
 from policy.flows.membership import leaves
 from policy.flows.outlook import Outlook
 from policy.flows.vnics import out_port_of, zone_of
 from policy.model import Document, Group
-from topology.addresses import Prefix
+from topology.addresses import Prefix, may_flood
 from topology.inventory import Place
 from topology.ports import VnicPort
 from topology.vnic import offline_vnics
@@ -80,7 +81,7 @@ def too_many_copies(document: Document) -> Problem | None:
     """What is wrong with a policy whose rules tell too many multicast destinations apart for its VMs."""
     many: dict[Prefix, Group] = {}
     for group in referenced_groups(document):
-        for leaf in leaves(group):
+        for leaf in filter(attrgetter("floods"), leaves(group)):
             many.update((prefix, group) for prefix in (*leaf.cidrs, *leaf.excepts) if may_flood(prefix))
     # Mostly that is enough to know: each prefix changes the set of groups once.
     if not many or sum(len(vm.vnics) for vm in document.inventory.vms) * (len(many) + 1) <= MAX_COPIED:

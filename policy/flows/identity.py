@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 from policy.flows.borders import EMPTY, Members
@@ -23,11 +22,9 @@ from policy.selectors import parse_selector
 from topology.addresses import Prefix
 from topology.shared_map import SharedMap
 
-__all__ = ["EMPTY", "FLOODED", "NOBODY", "Entry", "Identities", "Members", "Place", "matching"]
+__all__ = ["EMPTY", "NOBODY", "Entry", "Identities", "Members", "Place", "matching"]
 
 NOBODY = 0
-# Destinations of packets for many: multicast (RFC 5771, RFC 4291) and the limited broadcast (RFC 919).
-FLOODED: tuple[Prefix, ...] = (IPv4Network("224.0.0.0/4"), IPv4Network("255.255.255.255/32"), IPv6Network("ff00::/8"))
 
 
 class Entry(NamedTuple):

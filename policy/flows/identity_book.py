@@ -13,19 +13,17 @@ from operator import attrgetter
 from typing import TypeVar
 
 from policy.flows.borders import EMPTY, Border, Borders, Members
-from policy.flows.identity import FLOODED, Entry, Identities, Place, label, referenced_groups
+from policy.flows.identity import Entry, Identities, Place, label, referenced_groups
 from policy.flows.membership import GroupIndex, leaves
 from policy.flows.numbering import Numbering
 from policy.model import Document, Group
-from topology.addresses import Prefix
+from topology.addresses import Prefix, may_flood
 from topology.breath import breathing
 from topology.inventory import DEFAULT_SCOPE
-from topology.prefix_index import node_of
 from topology.shared_map import SharedMap, shared
 from topology.vnic import Vnic
 
 K = TypeVar("K")
-_FLOODED = {version: [node_of(prefix) for prefix in FLOODED if prefix.version == version] for version in (4, 6)}
 
 # Each set of groups of a vNIC occurs with each set of groups that the destination of a packet for many can have: a few
 # thousand groups of either kind would make millions of identities, and as many copies in the switch's flows.
@@ -314,14 +312,3 @@ def _less(counter: Counter[K], key: K) -> bool:
         return False
     del counter[key]
     return True
-
-
-def may_flood(prefix: Prefix) -> bool:
-    """True if packets for many can have destinations in a prefix."""
-    first, length = node_of(prefix)
-    for flood, flood_length in _FLOODED[prefix.version]:
-        # The shorter of the two holds the other, or they have nothing in common.
-        shift = prefix.max_prefixlen - min(length, flood_length)
-        if first >> shift == flood >> shift:
-            return True
-    return False

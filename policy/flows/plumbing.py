@@ -46,7 +46,6 @@ from policy.flows.icmpv6 import (
     ROUTER_ADVERTISEMENT,
     ROUTER_SOLICITATION,
 )
-from policy.flows.identity import FLOODED
 from policy.flows.learning import DHCP, answer_flows
 from policy.flows.pipeline import audits_table, tier_table
 from policy.flows.related import related_flows
@@ -54,6 +53,7 @@ from policy.flows.rules import ALLOWED, HELPED, next_table
 from policy.flows.services import TRACKED
 from policy.flows.telling import drop, drop_of_stranger, fixed_telling_flows, tell, tell_once
 from policy.model import ICMP, ICMPV6, UDP, Builtins, Side, Tier
+from topology.addresses import FLOODED
 from topology.inventory import DHCP_SERVER, ROUTER
 from topology.learned import LEASES, Source
 from topology.zones import FIRST_SHARED_ZONE

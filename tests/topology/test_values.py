@@ -4,7 +4,8 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from topology.addresses import ends, link_local_of, parse_address, parse_mac, parse_prefix, within
+from policy.model import Group
+from topology.addresses import ends, link_local_of, may_flood, parse_address, parse_mac, parse_prefix, within
 from topology.inventory import Inventory, InventoryVnic, Network, Vm
 from topology.vnic import Vnic, offline_vnics
 
@@ -49,6 +50,21 @@ def test_the_ends_of_a_prefix(text):
 def test_prefixes_within_others(inner, outer):
     one, other = ip_network(inner), ip_network(outer)
     assert within(parse_prefix(inner), parse_prefix(outer)) == (one.version == other.version and one.subnet_of(other))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("224.0.0.251", True), ("224.0.0.0/4", True), ("0.0.0.0/0", True), ("192.0.0.0/2", True),
+        ("239.255.0.0/16", True),
+        ("255.255.255.255", True), ("255.255.255.254", False), ("240.0.0.0/5", False), ("223.255.255.255", False),
+        ("10.0.0.0/8", False), ("ff02::1", True), ("fe00::/7", True), ("::/0", True), ("fe80::/10", False),
+    ],
+)  # fmt: skip
+def test_what_packets_for_many_can_be_sent_to(text, expected):
+    prefix = parse_prefix(text)
+    assert may_flood(prefix) is expected
+    assert Group(cidrs=(prefix,)).floods is Group(excepts=(prefix,)).floods is expected
 
 
 @pytest.mark.parametrize("text", FAMILIES)
