@@ -47,6 +47,10 @@ class SharedMap(Mapping[K, V], Generic[K, V]):
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickled as what it holds: in another process texts have other hashes, and are in other parts."""
+        return shared, (dict(self.pairs()),)
+
     def pairs(self) -> Iterator[tuple[K, V]]:
         """As ``items()``, without looking each key up: those of an address take long."""
         for part in self._parts:

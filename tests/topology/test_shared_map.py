@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import subprocess
+import sys
 from itertools import pairwise
 from weakref import ref
 
@@ -74,3 +78,13 @@ def test_an_older_version_is_not_kept_alive():
     del before
     assert alive() is None
     assert after.changes_since(SharedMap().with_changes({1: 3})) == [(1, 3, 2)]
+
+
+def test_another_process_finds_what_was_pickled():
+    told = pickle.dumps(shared({f"key {number}": number for number in range(1000)}))
+    read = "import pickle, sys; held = pickle.load(sys.stdin.buffer); print(sum(held[key] for key in held))"
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", read], input=told, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True
+        )
+        assert (done.stdout.decode().strip(), done.returncode) == (str(sum(range(1000))), 0), done.stderr.decode()
