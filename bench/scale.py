@@ -30,7 +30,7 @@ from rich.table import Table
 
 from bench.compare import FILE_WIDTH, machine
 from bench.echo import Echo, Lag
-from bench.engine import MAC, Size, policy_texts
+from bench.engine_world import MAC, Size, policy_texts
 from bench.ovsdb import Ovsdb
 from bench.peer import peak_memory, process_seconds
 from bench.table import inserted
