@@ -7,7 +7,7 @@ ports whose lowest ACLs drop IP. Port security holds each vNIC to its MAC and ad
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from bench.workload import ALL, Rule, Service, Vm, Workload
@@ -68,21 +68,27 @@ def forbid(rule: Rule, ipv6: bool = False) -> list[Command]:
     return [("--type=port-group", "acl-del", group, way, ALLOWED, match) for group, way, match in acls(rule, ipv6)]
 
 
-def acls(rule: Rule, ipv6: bool = False) -> Iterable[tuple[str, str, str]]:
-    """Port group, direction and match of each ACL that a rule needs; a source that is a network has no vNIC here."""
-    target, service = port_group(rule.target), _service(rule.service, ipv6)
-    source = "" if rule.source is None else f"{_side('src', rule.source, ipv6 and not rule.outside)} && "
-    yield target, "to-lport", f"outport == @{target} && {source}{service}"
-    if not rule.outside:
-        here = port_group(rule.source or ALL)
-        yield here, "from-lport", f"inport == @{here} && {_side('dst', rule.target, ipv6)} && {service}"
+def acls(rule: Rule, ipv6: bool = False) -> Iterator[tuple[str, str, str]]:
+    """Port group, direction and match of each ACL that a rule needs; a source that is a network has no vNIC here.
+
+    Each family has its own: in one match, "this set of IPv4 addresses or that of IPv6 ones" is no set to OVN, and its
+    members are multiplied with the ports.
+    """
+    target = port_group(rule.target)
+    for family in (4, 6) if ipv6 else (4,):
+        service = _service(rule.service, family)
+        # From anybody, one does for both, unless its service has a family.
+        if family == 4 or not (rule.outside or (rule.source is None and rule.service.protocol != "icmp")):
+            source = "" if rule.source is None else f"{_side('src', rule.source, family)} && "
+            yield target, "to-lport", f"outport == @{target} && {source}{service}"
+        if not rule.outside:
+            here = port_group(rule.source or ALL)
+            yield here, "from-lport", f"inport == @{here} && {_side('dst', rule.target, family)} && {service}"
 
 
-def _side(side: str, group: str, ipv6: bool) -> str:
+def _side(side: str, group: str, family: int) -> str:
     """That an address is one of a group's."""
-    name = port_group(group)
-    ipv4 = f"ip4.{side} == ${name}_ip4"
-    return f"({ipv4} || ip6.{side} == ${name}_ip6)" if ipv6 else ipv4
+    return f"ip{family}.{side} == ${port_group(group)}_ip{family}"
 
 
 def batch(commands: Iterable[Command]) -> list[str]:
@@ -90,9 +96,9 @@ def batch(commands: Iterable[Command]) -> list[str]:
     return [word for command in commands for word in ("--", *command)][1:]
 
 
-def _service(service: Service, ipv6: bool) -> str:
+def _service(service: Service, family: int) -> str:
     if service.protocol == "icmp":
-        return "(icmp4.type == 8 || icmp6.type == 128)" if ipv6 else "icmp4.type == 8"
+        return "icmp4.type == 8" if family == 4 else "icmp6.type == 128"
     port = f"{service.protocol}.dst"
     if service.first == service.last:
         return f"{port} == {service.first}"
