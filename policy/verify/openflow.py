@@ -95,6 +95,8 @@ class _Conversation:
                 open_questions -= set() if flags & _MORE else {xid}
             elif kind == _ERROR:
                 raise WireError(f"it refuses to tell: {_text(body)}")
+        if len(parts[OFPMP_METER_FEATURES]) != 1:
+            raise WireError("it tells more than once which meters it may have")
         (features,) = parts[OFPMP_METER_FEATURES]
         meters = dict(meter for part in parts[OFPMP_METER_CONFIG] for meter in decode_meter_configs(part))
         return Told(dpid, tuple(parts[_OFPMP_FLOW]), meters, decode_most_meters(features) >= HIGHEST_METER)

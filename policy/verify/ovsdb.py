@@ -44,7 +44,7 @@ def read_database(remote: str, *, seconds: float = PATIENCE) -> Database:
     try:
         tables: dict[str, Any] = dict(_tables(answer, tuple(columns)))
         return Database(remote, **tables)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
         raise Unreadable(f"OVSDB {remote}: its answer cannot be read: {type(error).__name__}: {error}") from None
 
 

@@ -104,6 +104,14 @@ def test_no_answer_of_ovsdb(server, said):
         read_database(f"unix:{server(says(said))}", seconds=2)
 
 
+@pytest.mark.parametrize("depth", [200, 300, 400, 450, 480, 495, 2000])
+def test_values_within_values(server, depth):
+    value = "[\"set\",[" * depth + "]]" * depth
+    deep = answer().decode().replace('["set", []]', value, 1).encode()
+    with suppress(Unreadable):
+        read_database(f"unix:{server(says(deep))}", seconds=5)
+
+
 def test_a_database_that_says_nothing(server, tmp_path):
     over = threading.Event()
     with pytest.raises(Unreadable, match="time"):
@@ -168,6 +176,7 @@ def test_a_bridge(server):
         [*TOLD[:1], part(2, 10, CONFIG)],
         [*TOLD[:1], message(1, 2, struct.pack("!HH", 1, 5))],
         [*TOLD[:5], part(4, 11, MANY[:8])],
+        [*TOLD[:5], part(4, 11, MANY, more=1), part(4, 11, MANY)],
         [*TOLD[:3], part(3, 10, CONFIG[:-4])],
         [struct.pack("!BBHI", VERSION, 6, 3, 1)],
     ],
