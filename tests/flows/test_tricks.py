@@ -139,6 +139,22 @@ CONTROL = {
 }
 
 
+THEIRS = "fe80::5054:ff:fe00:2"
+IN_ANOTHERS_NAME = {
+    "DHCP client": ether(dst=ALL) / v4(src=PEER4, dst="255.255.255.255") / UDP(sport=68, dport=67) / BOOTP(),
+    "DHCPv6 client": ether(dst="33:33:00:01:00:02") / v6(src=THEIRS, dst="ff02::1:2") / UDP(sport=546, dport=547),
+    "router solicitation": ether(dst="33:33:00:00:00:02") / v6(src=THEIRS, dst="ff02::2") / ICMPv6ND_RS(),
+    "listener report": ether(dst="33:33:00:00:00:16") / v6(src=THEIRS, dst="ff02::16") / ICMPv6MLReport2(),
+    "solicitation": ether() / v6(src=PEER6) / SOLICIT / ICMPv6NDOptSrcLLAddr(lladdr=ME),
+    "advertisement": ether() / v6(src=PEER6) / ADVERTISE / ICMPv6NDOptDstLLAddr(lladdr=ME),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IN_ANOTHERS_NAME)
+def test_built_in_rights_are_a_vnics_own(real, name):
+    assert came_out(real, EVERYTHING, IN_ANOTHERS_NAME[name]) == set()
+
+
 @pytest.mark.parametrize("name", CONTROL)
 def test_without_a_policy_control_protocols_reach_the_outside_only(real, name):
     assert came_out(real, NOTHING, CONTROL[name]) == BEYOND
